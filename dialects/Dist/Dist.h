@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef WEIR_DIALECTS_DIST_DIST_H
+#define WEIR_DIALECTS_DIST_DIST_H
+
+#include "dialects/Pch.h"
+
+#include "dialects/Dist/DistDialect.h.inc"
+#include "dialects/Dist/DistEnums.h.inc"
+
+namespace weir::dist {
+
+/// The layout of a tensor on one mesh axis.
+struct AxisLayout {
+  enum class Kind { Broadcast, Split, Partial };
+  Kind kind = Kind::Broadcast;
+  int64_t dim = 0;                      // Split: which dimension
+  Reduction reduction = Reduction::Sum; // Partial
+
+  static AxisLayout broadcast() { return {}; }
+  static AxisLayout split(int64_t dim) { return {Kind::Split, dim, Reduction::Sum}; }
+  static AxisLayout partial(Reduction reduction = Reduction::Sum) {
+    return {Kind::Partial, 0, reduction};
+  }
+  bool isBroadcast() const { return kind == Kind::Broadcast; }
+  bool isSplit() const { return kind == Kind::Split; }
+  bool isSplit(int64_t d) const { return kind == Kind::Split && dim == d; }
+  bool isPartial() const { return kind == Kind::Partial; }
+  bool operator==(const AxisLayout &other) const {
+    return kind == other.kind && dim == other.dim && reduction == other.reduction;
+  }
+  bool operator!=(const AxisLayout &other) const { return !(*this == other); }
+};
+llvm::hash_code hash_value(const AxisLayout &layout);
+llvm::raw_ostream &operator<<(llvm::raw_ostream &os, const AxisLayout &layout);
+
+/// One dimension of a shard: its logical size and the mesh axes that split it.
+struct ShardDim {
+  int64_t size = 0;
+  llvm::SmallVector<int64_t, 2> axes;
+  bool operator==(const ShardDim &other) const {
+    return size == other.size && axes == other.axes;
+  }
+};
+llvm::hash_code hash_value(const ShardDim &dim);
+
+/// Elements of the largest shard of `size` elements over `parts` coordinates.
+inline int64_t capacityOf(int64_t size, int64_t parts) {
+  return (size + parts - 1) / parts;
+}
+
+} // namespace weir::dist
+
+#define GET_ATTRDEF_CLASSES
+#include "dialects/Dist/DistAttrs.h.inc"
+
+namespace weir::dist {
+
+/// Parses `[S(0), B, P(sum)]` (also from user text); emits through `emitError`
+/// and returns null on malformed text.
+LayoutAttr parseLayout(llvm::StringRef text, mlir::MLIRContext *context,
+                       llvm::function_ref<mlir::InFlightDiagnostic()> emitError);
+
+/// Capacity of a dimension of `size` elements split over `axes` in order.
+int64_t capacityOf(int64_t size, llvm::ArrayRef<int64_t> axes, MeshAttr mesh);
+
+/// The dimension's logical size: from the `#dist.shard` encoding if the type
+/// has one, else the static shape.
+llvm::SmallVector<int64_t> getLogicalShape(mlir::RankedTensorType type);
+
+/// The local type, with its `#dist.shard` encoding, of a logical tensor type in
+/// a layout. A wholly broadcast tensor keeps a type without encoding.
+mlir::RankedTensorType getLocalType(mlir::RankedTensorType logical,
+                                    LayoutAttr layout, MeshAttr mesh);
+
+/// The mesh of a module, or null when it has none (one device).
+MeshAttr getMesh(mlir::ModuleOp module);
+
+} // namespace weir::dist
+
+#define GET_OP_CLASSES
+#include "dialects/Dist/DistOps.h.inc"
+
+#endif // WEIR_DIALECTS_DIST_DIST_H

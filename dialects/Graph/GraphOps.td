@@ -1,0 +1,693 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef WEIR_DIALECTS_GRAPH_GRAPHOPS
+#define WEIR_DIALECTS_GRAPH_GRAPHOPS
+
+include "dialects/Graph/GraphInterfaces.td"
+include "mlir/IR/AttrTypeBase.td"
+include "mlir/IR/BuiltinAttributes.td"
+include "mlir/IR/EnumAttr.td"
+include "mlir/IR/OpBase.td"
+include "mlir/IR/SymbolInterfaces.td"
+include "mlir/Interfaces/FunctionInterfaces.td"
+include "mlir/Interfaces/InferTypeOpInterface.td"
+include "mlir/Interfaces/SideEffectInterfaces.td"
+
+def Graph_Dialect : Dialect {
+  let name = "graph";
+  let cppNamespace = "::weir::graph";
+  let summary = "The model as its author wrote it";
+  let description = [{
+    Logical tensors, variables and entries; no devices. Ops are pure functions
+    of tensors. Broadcasting is explicit. State is held by `graph.variable`
+    symbols; an entry reads a variable through an argument and updates it
+    through a result.
+  }];
+  let useDefaultAttributePrinterParser = 1;
+  let dependentDialects = ["::weir::kernel::KernelDialect", "::weir::dist::DistDialect"];
+  let hasConstantMaterializer = 1;
+  let extraClassDeclaration = [{
+    /// Entry argument: the variable it reads. Entry result: the one it updates.
+    static constexpr llvm::StringLiteral getVariableAttrName() { return "graph.variable"; }
+    /// Entry argument: the name of the caller's tensor (rank 0: a run-time scalar).
+    static constexpr llvm::StringLiteral getInputAttrName() { return "graph.input"; }
+    /// Entry result: the name under which the caller reads it.
+    static constexpr llvm::StringLiteral getOutputAttrName() { return "graph.output"; }
+    /// Op: the task it belongs to (`forward`, `backward`, `update`), by autodiff.
+    static constexpr llvm::StringLiteral getTaskAttrName() { return "graph.task"; }
+  }];
+}
+
+//===----------------------------------------------------------------------===//
+// Variables and entries
+//===----------------------------------------------------------------------===//
+
+def Graph_VariableKind : I32EnumAttr<"VariableKind", "what a variable is for", [
+    I32EnumAttrCase<"Parameter", 0, "parameter">,
+    I32EnumAttrCase<"OptimizerState", 1, "optimizer_state">,
+    I32EnumAttrCase<"Cache", 2, "cache">,
+    I32EnumAttrCase<"Counter", 3, "counter">]> {
+  let cppNamespace = "::weir::graph";
+}
+
+def Graph_InitializerKind : I32EnumAttr<"InitializerKind", "distribution of first values", [
+    I32EnumAttrCase<"Constant", 0, "constant">,
+    I32EnumAttrCase<"Normal", 1, "normal">,
+    I32EnumAttrCase<"Uniform", 2, "uniform">]> {
+  let cppNamespace = "::weir::graph";
+}
+
+def Graph_InitializerAttr : AttrDef<Graph_Dialect, "Initializer"> {
+  let mnemonic = "init";
+  let summary = "First value of a variable when no weights are given.";
+  let description = [{
+    `constant`: `a`. `normal`: mean `a`, standard deviation `b`. `uniform`: in
+    `[a, b)`. Random values depend on the seed, the variable's name and the
+    logical index alone.
+
+    Example: `#graph.init<normal, 0.0, 0.02>`
+  }];
+  let parameters = (ins EnumParameter<Graph_InitializerKind>:$kind,
+                        "double":$a, "double":$b);
+  let hasCustomAssemblyFormat = 1;
+}
+
+def Graph_StoredAttr : AttrDef<Graph_Dialect, "Stored"> {
+  let mnemonic = "stored";
+  let summary = "The tensor of a checkpoint that holds a variable.";
+  let description = [{
+    The variable's shape is a row-major view of `shape`, the tensor's shape in
+    the checkpoint.
+
+    Example: `#graph.stored<"h.0.attn.c_attn.weight", [48, 144]>`
+  }];
+  let parameters = (ins "::mlir::StringAttr":$name, ArrayRefParameter<"int64_t">:$shape);
+  let assemblyFormat = "`<` $name `,` `[` $shape `]` `>`";
+}
+
+class Graph_Op<string opMnemonic, list<Trait> traits = []>
+    : Op<Graph_Dialect, opMnemonic, traits>;
+
+def Graph_VariableOp : Graph_Op<"variable", [Symbol]> {
+  let summary = "Declares state that entries read and update.";
+  let description = [{
+    ```mlir
+    graph.variable @h.0.attn.w : tensor<48x3x4x12xf32> kind parameter
+        init <normal, 0.0, 0.02> stored <"h.0.attn.c_attn.weight", [48, 144]>
+    ```
+
+    Constraints:
+    - a static tensor type
+    - the stored shape has as many elements
+  }];
+  let arguments = (ins SymbolNameAttr:$sym_name, TypeAttrOf<AnyRankedTensor>:$type,
+    EnumAttr<Graph_Dialect, Graph_VariableKind, "variable_kind">:$kind,
+    Graph_InitializerAttr:$init, OptionalAttr<Graph_StoredAttr>:$stored);
+  let assemblyFormat = [{
+    $sym_name `:` $type `kind` $kind `init` $init (`stored` $stored^)? attr-dict
+  }];
+  let hasVerifier = 1;
+  let extraClassDeclaration = [{
+    ::mlir::RankedTensorType getTensorType() {
+      return ::llvm::cast<::mlir::RankedTensorType>(getType());
+    }
+  }];
+}
+
+def Graph_EntryOp : Graph_Op<"entry", [FunctionOpInterface, IsolatedFromAbove, Symbol, SingleBlock]> {
+  let summary = "A named pure function of the model: `train`, `evaluate`, `forward`.";
+  let description = [{
+    Every argument is bound to a variable (`graph.variable = @name`) or to a
+    tensor of the caller (`graph.input = "name"`). Every result updates a
+    variable or is named for the caller (`graph.output = "name"`).
+
+    ```mlir
+    graph.entry @forward(%ids: tensor<2x8xi32> {graph.input = "ids"},
+                         %w: tensor<96x8xf32> {graph.variable = @wte})
+        -> (tensor<2x8x8xf32> {graph.output = "hidden"}) {
+      %0 = graph.embedding %w, %ids : (tensor<96x8xf32>, tensor<2x8xi32>) -> tensor<2x8x8xf32>
+      graph.return %0 : tensor<2x8x8xf32>
+    }
+    ```
+
+    Constraints:
+    - each argument has exactly one of the two bindings, each result exactly one
+    - bound variables exist and have the argument's (result's) type
+    - no variable is updated twice; an updated variable is also an argument
+  }];
+  let arguments = (ins SymbolNameAttr:$sym_name, TypeAttrOf<FunctionType>:$function_type,
+                       OptionalAttr<DictArrayAttr>:$arg_attrs, OptionalAttr<DictArrayAttr>:$res_attrs);
+  let regions = (region SizedRegion<1>:$body);
+  let hasCustomAssemblyFormat = 1;
+  let skipDefaultBuilders = 1;
+  let hasVerifier = 1;
+  let builders = [OpBuilder<(ins "::llvm::StringRef":$name, "::mlir::FunctionType":$type)>];
+  let extraClassDeclaration = [{
+    ::llvm::ArrayRef<::mlir::Type> getArgumentTypes() { return getFunctionType().getInputs(); }
+    ::llvm::ArrayRef<::mlir::Type> getResultTypes() { return getFunctionType().getResults(); }
+    ::mlir::Region *getCallableRegion() { return &getBody(); }
+    /// The variable argument `index` reads, or an empty string.
+    ::llvm::StringRef getArgumentVariable(unsigned index);
+    /// The caller's name of argument `index`, or an empty string.
+    ::llvm::StringRef getArgumentInput(unsigned index);
+    ::llvm::StringRef getResultVariable(unsigned index);
+    ::llvm::StringRef getResultOutput(unsigned index);
+  }];
+}
+
+def Graph_ReturnOp : Graph_Op<"return", [Pure, Terminator, HasParent<"EntryOp">]> {
+  let summary = "Ends an entry.";
+  let description = "Operand types are the entry's result types.";
+  let arguments = (ins Variadic<AnyRankedTensor>:$values);
+  let assemblyFormat = "attr-dict ($values^ `:` type($values))?";
+}
+
+//===----------------------------------------------------------------------===//
+// Classes of compute ops
+//===----------------------------------------------------------------------===//
+
+class Graph_ComputeOp<string opMnemonic, list<Trait> traits = []>
+    : Graph_Op<opMnemonic, !listconcat([Pure,
+        DeclareOpInterfaceMethods<Graph_ExpandOpInterface>,
+        DeclareOpInterfaceMethods<Graph_DifferentiableOpInterface>], traits)>;
+
+class Graph_UnaryOp<string opMnemonic, string formula>
+    : Graph_ComputeOp<opMnemonic, [Elementwise, SameOperandsAndResultType]> {
+  let summary = "Element-wise `" # formula # "`.";
+  let description = "```mlir\n%y = graph." # opMnemonic # " %x : tensor<4x8xf32>\n```";
+  let arguments = (ins AnyRankedTensor:$input);
+  let results = (outs AnyRankedTensor:$output);
+  let assemblyFormat = "$input attr-dict `:` type($input)";
+}
+
+class Graph_BinaryOp<string opMnemonic, string formula, list<Trait> traits = []>
+    : Graph_ComputeOp<opMnemonic, !listconcat([Elementwise, SameOperandsAndResultType], traits)> {
+  let summary = "Element-wise `" # formula # "`.";
+  let description = "```mlir\n%y = graph." # opMnemonic # " %a, %b : tensor<4x8xf32>\n```";
+  let arguments = (ins AnyRankedTensor:$lhs, AnyRankedTensor:$rhs);
+  let results = (outs AnyRankedTensor:$output);
+  let assemblyFormat = "$lhs `,` $rhs attr-dict `:` type($lhs)";
+}
+
+//===----------------------------------------------------------------------===//
+// Element-wise ops
+//===----------------------------------------------------------------------===//
+
+def Graph_NegOp : Graph_UnaryOp<"neg", "-x">;
+def Graph_ExpOp : Graph_UnaryOp<"exp", "e^x">;
+def Graph_LogOp : Graph_UnaryOp<"log", "ln x">;
+def Graph_SqrtOp : Graph_UnaryOp<"sqrt", "sqrt x">;
+def Graph_RsqrtOp : Graph_UnaryOp<"rsqrt", "1 / sqrt x">;
+def Graph_TanhOp : Graph_UnaryOp<"tanh", "tanh x">;
+def Graph_ErfOp : Graph_UnaryOp<"erf", "erf x">;
+def Graph_SinOp : Graph_UnaryOp<"sin", "sin x">;
+def Graph_CosOp : Graph_UnaryOp<"cos", "cos x">;
+def Graph_AbsOp : Graph_UnaryOp<"abs", "|x|">;
+def Graph_SigmoidOp : Graph_UnaryOp<"sigmoid", "1 / (1 + e^-x)">;
+def Graph_ReluOp : Graph_UnaryOp<"relu", "max(x, 0)">;
+def Graph_SiluOp : Graph_UnaryOp<"silu", "x sigmoid x">;
+
+def Graph_GeluKind : I32EnumAttr<"GeluKind", "which GELU", [
+    I32EnumAttrCase<"Erf", 0, "erf">,
+    I32EnumAttrCase<"Tanh", 1, "tanh">,
+    I32EnumAttrCase<"Quick", 2, "quick">]> {
+  let cppNamespace = "::weir::graph";
+}
+
+def Graph_GeluOp : Graph_ComputeOp<"gelu", [Elementwise, SameOperandsAndResultType]> {
+  let summary = "Gaussian error linear unit.";
+  let description = [{
+    `erf`: `x/2 (1 + erf(x / sqrt 2))`. `tanh` (GPT-2's `gelu_new`):
+    `x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3)))`. `quick`: `x sigmoid(1.702 x)`.
+    Hendrycks and Gimpel, arXiv 1606.08415.
+
+    ```mlir
+    %y = graph.gelu tanh %x : tensor<4x8xf32>
+    ```
+  }];
+  let arguments = (ins AnyRankedTensor:$input,
+                       EnumAttr<Graph_Dialect, Graph_GeluKind, "gelu_kind">:$kind);
+  let results = (outs AnyRankedTensor:$output);
+  let assemblyFormat = "$kind $input attr-dict `:` type($input)";
+}
+
+def Graph_AddOp : Graph_BinaryOp<"add", "a + b", [Commutative]> { let hasFolder = 1; }
+def Graph_SubOp : Graph_BinaryOp<"sub", "a - b">;
+def Graph_MulOp : Graph_BinaryOp<"mul", "a b", [Commutative]> { let hasFolder = 1; }
+def Graph_DivOp : Graph_BinaryOp<"div", "a / b">;
+def Graph_MaxOp : Graph_BinaryOp<"max", "max(a, b)", [Commutative]>;
+def Graph_MinOp : Graph_BinaryOp<"min", "min(a, b)", [Commutative]>;
+def Graph_PowOp : Graph_BinaryOp<"pow", "a^b">;
+
+def Graph_Predicate : I32EnumAttr<"Predicate", "comparison", [
+    I32EnumAttrCase<"Eq", 0, "eq">, I32EnumAttrCase<"Ne", 1, "ne">,
+    I32EnumAttrCase<"Lt", 2, "lt">, I32EnumAttrCase<"Le", 3, "le">,
+    I32EnumAttrCase<"Gt", 4, "gt">, I32EnumAttrCase<"Ge", 5, "ge">]> {
+  let cppNamespace = "::weir::graph";
+}
+
+def Graph_CompareOp : Graph_ComputeOp<"compare", [SameTypeOperands, SameOperandsAndResultShape]> {
+  let summary = "Element-wise comparison to i1; false where an operand is NaN, except `ne`.";
+  let description = [{
+    ```mlir
+    %m = graph.compare ne %labels, %ignore : tensor<4xi32> -> tensor<4xi1>
+    ```
+  }];
+  let arguments = (ins EnumAttr<Graph_Dialect, Graph_Predicate, "predicate">:$predicate,
+                       AnyRankedTensor:$lhs, AnyRankedTensor:$rhs);
+  let results = (outs AnyRankedTensor:$output);
+  let assemblyFormat = "$predicate $lhs `,` $rhs attr-dict `:` type($lhs) `->` type($output)";
+}
+
+def Graph_SelectOp : Graph_ComputeOp<"select", [SameOperandsAndResultShape,
+    AllTypesMatch<["onTrue", "onFalse", "output"]>]> {
+  let summary = "Element-wise `condition ? a : b`.";
+  let description = [{
+    ```mlir
+    %y = graph.select %m, %a, %b : tensor<4xi1>, tensor<4xf32>
+    ```
+  }];
+  let arguments = (ins AnyRankedTensor:$condition, AnyRankedTensor:$onTrue, AnyRankedTensor:$onFalse);
+  let results = (outs AnyRankedTensor:$output);
+  let assemblyFormat = "$condition `,` $onTrue `,` $onFalse attr-dict `:` type($condition) `,` type($output)";
+  let hasVerifier = 1;
+}
+
+def Graph_CastOp : Graph_ComputeOp<"cast", [SameOperandsAndResultShape]> {
+  let summary = "Element-wise conversion; float to integer truncates, to i1 tests for non-zero.";
+  let description = [{
+    ```mlir
+    %y = graph.cast %m : tensor<4xi1> -> tensor<4xf32>
+    ```
+  }];
+  let arguments = (ins AnyRankedTensor:$input);
+  let results = (outs AnyRankedTensor:$output);
+  let assemblyFormat = "$input attr-dict `:` type($input) `->` type($output)";
+  let hasFolder = 1;
+}
+
+//===----------------------------------------------------------------------===//
+// Tensor ops
+//===----------------------------------------------------------------------===//
+
+def Graph_ConstantOp : Graph_ComputeOp<"constant", [ConstantLike, AllTypesMatch<["value", "output"]>]> {
+  let summary = "A constant tensor.";
+  let description = [{
+    ```mlir
+    %c = graph.constant dense<1.0> : tensor<8xf32>
+    ```
+  }];
+  let arguments = (ins TypedAttrInterface:$value);
+  let results = (outs AnyRankedTensor:$output);
+  let assemblyFormat = "attr-dict $value";
+  let hasFolder = 1;
+  let hasVerifier = 1;
+}
+
+def Graph_IotaOp : Graph_ComputeOp<"iota"> {
+  let summary = "The index along one dimension.";
+  let description = [{
+    ```mlir
+    %p = graph.iota 0 : tensor<128x32xf32>
+    ```
+  }];
+  let arguments = (ins I64Attr:$dim);
+  let results = (outs AnyRankedTensor:$output);
+  let assemblyFormat = "$dim attr-dict `:` type($output)";
+  let hasVerifier = 1;
+}
+
+def Graph_BroadcastOp : Graph_ComputeOp<"broadcast"> {
+  let summary = "Repeats a tensor along new dimensions.";
+  let description = [{
+    Operand dim `i` becomes result dim `dims[i]`; other result dims are new.
+
+    ```mlir
+    %y = graph.broadcast %bias [1] : (tensor<8xf32>) -> tensor<4x8xf32>
+    ```
+
+    Constraints:
+    - `dims` increase strictly, one for each operand dim, sizes agree
+  }];
+  let arguments = (ins AnyRankedTensor:$input, DenseI64ArrayAttr:$dims);
+  let results = (outs AnyRankedTensor:$output);
+  let assemblyFormat = "$input $dims attr-dict `:` functional-type(operands, results)";
+  let hasFolder = 1;
+  let hasVerifier = 1;
+}
+
+def Graph_ReductionKind : I32EnumAttr<"ReductionKind", "how elements combine", [
+    I32EnumAttrCase<"Sum", 0, "sum">, I32EnumAttrCase<"Max", 1, "max">,
+    I32EnumAttrCase<"Min", 2, "min">]> {
+  let cppNamespace = "::weir::graph";
+}
+
+def Graph_ReduceOp : Graph_ComputeOp<"reduce"> {
+  let summary = "Combines the elements along some dimensions, which the result lacks.";
+  let description = [{
+    ```mlir
+    %s = graph.reduce sum %x [1] : (tensor<4x8xf32>) -> tensor<4xf32>
+    ```
+
+    Constraints:
+    - `dims` increase strictly; the result has the remaining ones
+  }];
+  let arguments = (ins EnumAttr<Graph_Dialect, Graph_ReductionKind, "reduction">:$kind,
+                       AnyRankedTensor:$input, DenseI64ArrayAttr:$dims);
+  let results = (outs AnyRankedTensor:$output);
+  let assemblyFormat = "$kind $input $dims attr-dict `:` functional-type(operands, results)";
+  let hasFolder = 1;
+  let hasVerifier = 1;
+}
+
+def Graph_ReshapeOp : Graph_ComputeOp<"reshape"> {
+  let summary = "The same elements, row-major, in another shape.";
+  let description = [{
+    ```mlir
+    %y = graph.reshape %x : (tensor<4x6xf32>) -> tensor<4x2x3xf32>
+    ```
+  }];
+  let arguments = (ins AnyRankedTensor:$input);
+  let results = (outs AnyRankedTensor:$output);
+  let assemblyFormat = "$input attr-dict `:` functional-type(operands, results)";
+  let hasFolder = 1;
+  let hasVerifier = 1;
+}
+
+def Graph_TransposeOp : Graph_ComputeOp<"transpose"> {
+  let summary = "Result dim `i` is operand dim `permutation[i]`.";
+  let description = [{
+    ```mlir
+    %y = graph.transpose %x [1, 0] : (tensor<4x6xf32>) -> tensor<6x4xf32>
+    ```
+  }];
+  let arguments = (ins AnyRankedTensor:$input, DenseI64ArrayAttr:$permutation);
+  let results = (outs AnyRankedTensor:$output);
+  let assemblyFormat = "$input $permutation attr-dict `:` functional-type(operands, results)";
+  let hasFolder = 1;
+  let hasVerifier = 1;
+}
+
+def Graph_SliceOp : Graph_ComputeOp<"slice"> {
+  let summary = "A rectangular part: the result's shape says how much, `offsets` from where.";
+  let description = [{
+    ```mlir
+    %q = graph.slice %qkv [0, 0, 0] : (tensor<4x3x8xf32>) -> tensor<4x1x8xf32>
+    ```
+  }];
+  let arguments = (ins AnyRankedTensor:$input, DenseI64ArrayAttr:$offsets);
+  let results = (outs AnyRankedTensor:$output);
+  let assemblyFormat = "$input $offsets attr-dict `:` functional-type(operands, results)";
+  let hasFolder = 1;
+  let hasVerifier = 1;
+}
+
+def Graph_ConcatOp : Graph_ComputeOp<"concat"> {
+  let summary = "Operands one after the other along `dim`.";
+  let description = [{
+    ```mlir
+    %y = graph.concat %a, %b dim 1 : (tensor<4x1xf32>, tensor<4x2xf32>) -> tensor<4x3xf32>
+    ```
+  }];
+  let arguments = (ins Variadic<AnyRankedTensor>:$inputs, I64Attr:$dim);
+  let results = (outs AnyRankedTensor:$output);
+  let assemblyFormat = "$inputs `dim` $dim attr-dict `:` functional-type(operands, results)";
+  let hasVerifier = 1;
+}
+
+//===----------------------------------------------------------------------===//
+// Model ops
+//===----------------------------------------------------------------------===//
+
+def Graph_MatmulOp : Graph_ComputeOp<"matmul"> {
+  let summary = "Product summed over contracted dimensions: linear layers and batched matrices.";
+  let description = [{
+    Result dims: the batch dims in order, then the free dims of `lhs`, then
+    those of `rhs`.
+
+    ```mlir
+    // x[b,t,c] w[c,h,d] -> [b,t,h,d]
+    %y = graph.matmul %x, %w batch [] x [] contract [2] x [0]
+        : (tensor<4x8x48xf32>, tensor<48x4x12xf32>) -> tensor<4x8x4x12xf32>
+    ```
+
+    Constraints:
+    - batch and contracted dims are distinct, equally many on both sides, of
+      equal sizes
+    - the result's shape is as above
+  }];
+  let arguments = (ins AnyRankedTensor:$lhs, AnyRankedTensor:$rhs,
+    DenseI64ArrayAttr:$lhsBatch, DenseI64ArrayAttr:$rhsBatch,
+    DenseI64ArrayAttr:$lhsContract, DenseI64ArrayAttr:$rhsContract);
+  let results = (outs AnyRankedTensor:$output);
+  let assemblyFormat = [{
+    $lhs `,` $rhs `batch` $lhsBatch `x` $rhsBatch `contract` $lhsContract `x` $rhsContract
+    attr-dict `:` functional-type(operands, results)
+  }];
+  let hasVerifier = 1;
+  let extraClassDeclaration = [{
+    ::llvm::SmallVector<int64_t> getLhsFree();
+    ::llvm::SmallVector<int64_t> getRhsFree();
+  }];
+}
+
+def Graph_EmbeddingOp : Graph_ComputeOp<"embedding"> {
+  let summary = "Rows of a table by index.";
+  let description = [{
+    ```mlir
+    %x = graph.embedding %wte, %ids : (tensor<96x48xf32>, tensor<4x8xi32>) -> tensor<4x8x48xf32>
+    ```
+  }];
+  let arguments = (ins AnyRankedTensor:$table, AnyRankedTensor:$indices);
+  let results = (outs AnyRankedTensor:$output);
+  let assemblyFormat = "$table `,` $indices attr-dict `:` functional-type(operands, results)";
+  let hasVerifier = 1;
+}
+
+def Graph_EmbeddingGradOp : Graph_ComputeOp<"embedding_grad"> {
+  let summary = "Gradient of a table: sums the rows of `updates` by index.";
+  let description = [{
+    ```mlir
+    %dw = graph.embedding_grad %ids, %dy : (tensor<4x8xi32>, tensor<4x8x48xf32>) -> tensor<96x48xf32>
+    ```
+  }];
+  let arguments = (ins AnyRankedTensor:$indices, AnyRankedTensor:$updates);
+  let results = (outs AnyRankedTensor:$output);
+  let assemblyFormat = "$indices `,` $updates attr-dict `:` functional-type(operands, results)";
+  let hasVerifier = 1;
+}
+
+def Graph_LayerNormOp : Graph_ComputeOp<"layer_norm"> {
+  let summary = "Normalises the last dimension to mean 0 and variance 1, then scales and shifts.";
+  let description = [{
+    `output = (input - mean) rstd scale + bias`, `rstd = 1 / sqrt(variance + epsilon)`,
+    biased variance. Ba et al., arXiv 1607.06450.
+
+    ```mlir
+    %y, %mean, %rstd = graph.layer_norm %x, %w, %b epsilon 1.0e-5
+        : (tensor<4x48xf32>, tensor<48xf32>, tensor<48xf32>) -> (tensor<4x48xf32>, tensor<4xf32>, tensor<4xf32>)
+    ```
+  }];
+  let arguments = (ins AnyRankedTensor:$input, AnyRankedTensor:$scale, AnyRankedTensor:$bias,
+                       F64Attr:$epsilon);
+  let results = (outs AnyRankedTensor:$output, AnyRankedTensor:$mean, AnyRankedTensor:$rstd);
+  let assemblyFormat = "$input `,` $scale `,` $bias `epsilon` $epsilon attr-dict `:` functional-type(operands, results)";
+  let hasVerifier = 1;
+}
+
+def Graph_RmsNormOp : Graph_ComputeOp<"rms_norm"> {
+  let summary = "Divides by the root mean square of the last dimension, then scales.";
+  let description = [{
+    `output = input rstd scale`, `rstd = 1 / sqrt(mean(input^2) + epsilon)`.
+    Zhang and Sennrich, arXiv 1910.07467.
+
+    ```mlir
+    %y, %rstd = graph.rms_norm %x, %w epsilon 1.0e-5
+        : (tensor<4x48xf32>, tensor<48xf32>) -> (tensor<4x48xf32>, tensor<4xf32>)
+    ```
+  }];
+  let arguments = (ins AnyRankedTensor:$input, AnyRankedTensor:$scale, F64Attr:$epsilon);
+  let results = (outs AnyRankedTensor:$output, AnyRankedTensor:$rstd);
+  let assemblyFormat = "$input `,` $scale `epsilon` $epsilon attr-dict `:` functional-type(operands, results)";
+  let hasVerifier = 1;
+}
+
+def Graph_SoftmaxOp : Graph_ComputeOp<"softmax", [SameOperandsAndResultType]> {
+  let summary = "Softmax over the last dimension.";
+  let description = [{
+    ```mlir
+    %p = graph.softmax %x : tensor<4x8xf32>
+    ```
+  }];
+  let arguments = (ins AnyRankedTensor:$input);
+  let results = (outs AnyRankedTensor:$output);
+  let assemblyFormat = "$input attr-dict `:` type($input)";
+}
+
+def Graph_RopeOp : Graph_ComputeOp<"rope"> {
+  let summary = "Rotary position embedding of the last dimension.";
+  let description = [{
+    With halves `x0`, `x1` of the last dimension: `y0 = x0 cos - x1 sin`,
+    `y1 = x1 cos + x0 sin`. `cos` and `sin` are `[T, D/2]`; `T` is dimension
+    `seqDim` of the input. Su et al., arXiv 2104.09864 (in the half-split form
+    of Llama).
+
+    ```mlir
+    %y = graph.rope %x, %cos, %sin seq 1
+        : (tensor<2x8x4x12xf32>, tensor<8x6xf32>, tensor<8x6xf32>) -> tensor<2x8x4x12xf32>
+    ```
+  }];
+  let arguments = (ins AnyRankedTensor:$input, AnyRankedTensor:$cos, AnyRankedTensor:$sin, I64Attr:$seqDim);
+  let results = (outs AnyRankedTensor:$output);
+  let assemblyFormat = "$input `,` $cos `,` $sin `seq` $seqDim attr-dict `:` functional-type(operands, results)";
+  let hasVerifier = 1;
+}
+
+def Graph_AttentionOp : Graph_ComputeOp<"attention"> {
+  let summary = "Scaled dot-product attention with grouped-query heads.";
+  let description = [{
+    `query` is `[B, T, G, R, D]`: `G` key-value heads with `R` query heads each;
+    `key` is `[B, S, G, D]`, `value` `[B, S, G, E]`; `output` is `[B, T, G, R, E]` and
+    `lse` `[B, G, R, T]`, the logarithm of each row's sum of exponentials. With
+    `causal`, query `t` sees keys `s <= t`.
+
+    ```mlir
+    %o, %lse = graph.attention %q, %k, %v scale 0.25 causal
+        : (tensor<2x8x2x2x16xf32>, tensor<2x8x2x16xf32>, tensor<2x8x2x16xf32>)
+        -> (tensor<2x8x2x2x16xf32>, tensor<2x2x2x8xf32>)
+    ```
+  }];
+  let arguments = (ins AnyRankedTensor:$query, AnyRankedTensor:$key, AnyRankedTensor:$value,
+                       F64Attr:$scale, UnitAttr:$causal);
+  let results = (outs AnyRankedTensor:$output, AnyRankedTensor:$lse);
+  let assemblyFormat = "$query `,` $key `,` $value `scale` $scale (`causal` $causal^)? attr-dict `:` functional-type(operands, results)";
+  let hasVerifier = 1;
+}
+
+def Graph_AttentionGradOp : Graph_ComputeOp<"attention_grad"> {
+  let summary = "Gradients of attention with respect to query, key and value.";
+  let description = [{
+    Recomputes the probabilities from `lse`: `P = exp(scale Q K^T - lse)`,
+    `dV = P^T dO`, `dS = P (dO V^T - rowsum(dO O)) scale`, `dQ = dS K`, `dK = dS^T Q`.
+    Dao et al., arXiv 2205.14135, algorithm 4.
+
+    ```mlir
+    %dq, %dk, %dv = graph.attention_grad %q, %k, %v, %o, %lse, %do scale 0.25 causal : (...) -> (...)
+    ```
+  }];
+  let arguments = (ins AnyRankedTensor:$query, AnyRankedTensor:$key, AnyRankedTensor:$value,
+    AnyRankedTensor:$output, AnyRankedTensor:$lse, AnyRankedTensor:$outputGradient,
+    F64Attr:$scale, UnitAttr:$causal);
+  let results = (outs AnyRankedTensor:$queryGradient, AnyRankedTensor:$keyGradient,
+                      AnyRankedTensor:$valueGradient);
+  let assemblyFormat = [{
+    $query `,` $key `,` $value `,` $output `,` $lse `,` $outputGradient `scale` $scale
+    (`causal` $causal^)? attr-dict `:` functional-type(operands, results)
+  }];
+  let hasVerifier = 1;
+}
+
+def Graph_DropoutOp : Graph_ComputeOp<"dropout", [Graph_SiteOpInterface]> {
+  let summary = "Zeroes elements with probability `rate` and scales the others by `1 / (1 - rate)`.";
+  let description = [{
+    Element `i` (row-major logical index) is kept when
+    `uniform01(randomWord(siteKey(site), seed, step, i)) >= rate`
+    (runtime/base/Philox.h), whatever the layout, micro-batching or schedule.
+    The gradient is the same op on the gradient. `seed` and `step` are rank-0 i32.
+
+    ```mlir
+    %y = graph.dropout %x, %seed, %step rate 0.1 site "h.0.mlp.dropout"
+        : (tensor<4x8xf32>, tensor<i32>, tensor<i32>) -> tensor<4x8xf32>
+    ```
+  }];
+  let arguments = (ins AnyRankedTensor:$input, AnyRankedTensor:$seed, AnyRankedTensor:$step,
+                       F64Attr:$rate, StrAttr:$site);
+  let results = (outs AnyRankedTensor:$output);
+  let assemblyFormat = "$input `,` $seed `,` $step `rate` $rate `site` $site attr-dict `:` functional-type(operands, results)";
+  let hasVerifier = 1;
+}
+
+def Graph_CrossEntropyOp : Graph_ComputeOp<"cross_entropy"> {
+  let summary = "Softmax cross-entropy over the last dimension against integer labels.";
+  let description = [{
+    `lse = log sum_v exp(logits_v)`; `loss = lse - logits[label]`, and 0 where
+    the label is `ignoreIndex`. In nats, one for each position.
+
+    ```mlir
+    %loss, %lse = graph.cross_entropy %logits, %labels ignore -100
+        : (tensor<4x96xf32>, tensor<4xi32>) -> (tensor<4xf32>, tensor<4xf32>)
+    ```
+  }];
+  let arguments = (ins AnyRankedTensor:$logits, AnyRankedTensor:$labels, I64Attr:$ignoreIndex);
+  let results = (outs AnyRankedTensor:$loss, AnyRankedTensor:$lse);
+  let assemblyFormat = "$logits `,` $labels `ignore` $ignoreIndex attr-dict `:` functional-type(operands, results)";
+  let hasVerifier = 1;
+}
+
+def Graph_CrossEntropyGradOp : Graph_ComputeOp<"cross_entropy_grad"> {
+  let summary = "Gradient of cross-entropy with respect to the logits.";
+  let description = [{
+    `(exp(logits_v - lse) - [v = label]) lossGradient`, 0 where the label is `ignoreIndex`.
+
+    ```mlir
+    %dx = graph.cross_entropy_grad %logits, %labels, %lse, %dloss ignore -100
+        : (tensor<4x96xf32>, tensor<4xi32>, tensor<4xf32>, tensor<4xf32>) -> tensor<4x96xf32>
+    ```
+  }];
+  let arguments = (ins AnyRankedTensor:$logits, AnyRankedTensor:$labels, AnyRankedTensor:$lse,
+                       AnyRankedTensor:$lossGradient, I64Attr:$ignoreIndex);
+  let results = (outs AnyRankedTensor:$output);
+  let assemblyFormat = "$logits `,` $labels `,` $lse `,` $lossGradient `ignore` $ignoreIndex attr-dict `:` functional-type(operands, results)";
+  let hasVerifier = 1;
+}
+
+//===----------------------------------------------------------------------===//
+// Optimizers
+//===----------------------------------------------------------------------===//
+
+def Graph_AdamWOp : Graph_ComputeOp<"adamw", [Graph_SiteOpInterface]> {
+  let summary = "One AdamW update of a parameter and its moments.";
+  let description = [{
+    With `g = scale gradient` and rank-0 f32 scalars:
+    `p1 = p (1 - lr weightDecay)`, `m' = beta1 m + (1 - beta1) g`,
+    `v' = beta2 v + (1 - beta2) g^2`,
+    `p' = p1 - (lr / correction1) m' / (sqrt(v') / sqrt(correction2) + epsilon)`,
+    where `correction1 = 1 - beta1^t`, `correction2 = 1 - beta2^t`. When `apply` (rank-0
+    i1) is false all three are returned unchanged. Loshchilov and Hutter,
+    arXiv 1711.05101; order of operations and epsilon as in PyTorch.
+
+    ```mlir
+    %p1, %m1, %v1 = graph.adamw %p, %m, %v, %g, %scale, %lr, %beta1, %beta2, %eps, %wd, %c1, %c2, %apply
+        site "wte/adamw" : (...) -> (...)
+    ```
+  }];
+  let arguments = (ins AnyRankedTensor:$parameter, AnyRankedTensor:$firstMoment,
+    AnyRankedTensor:$secondMoment, AnyRankedTensor:$gradient, AnyRankedTensor:$scale,
+    AnyRankedTensor:$learningRate, AnyRankedTensor:$beta1, AnyRankedTensor:$beta2,
+    AnyRankedTensor:$epsilon, AnyRankedTensor:$weightDecay, AnyRankedTensor:$correction1,
+    AnyRankedTensor:$correction2, AnyRankedTensor:$apply, StrAttr:$site);
+  let results = (outs AnyRankedTensor:$newParameter, AnyRankedTensor:$newFirstMoment,
+                      AnyRankedTensor:$newSecondMoment);
+  let assemblyFormat = "operands `site` $site attr-dict `:` functional-type(operands, results)";
+  let hasVerifier = 1;
+}
+
+def Graph_SgdOp : Graph_ComputeOp<"sgd", [Graph_SiteOpInterface]> {
+  let summary = "One SGD update with momentum.";
+  let description = [{
+    `g = scale gradient + weightDecay p`, `b' = momentum b + g`, `p' = p - lr b'`, as in
+    PyTorch (no dampening; its first step equals this with `b = 0`). When `apply`
+    is false both are returned unchanged.
+
+    ```mlir
+    %p1, %b1 = graph.sgd %p, %b, %g, %scale, %lr, %momentum, %wd, %apply site "wte/sgd" : (...) -> (...)
+    ```
+  }];
+  let arguments = (ins AnyRankedTensor:$parameter, AnyRankedTensor:$momentumBuffer,
+    AnyRankedTensor:$gradient, AnyRankedTensor:$scale, AnyRankedTensor:$learningRate,
+    AnyRankedTensor:$momentum, AnyRankedTensor:$weightDecay, AnyRankedTensor:$apply, StrAttr:$site);
+  let results = (outs AnyRankedTensor:$newParameter, AnyRankedTensor:$newMomentumBuffer);
+  let assemblyFormat = "operands `site` $site attr-dict `:` functional-type(operands, results)";
+  let hasVerifier = 1;
+}
+
+#endif // WEIR_DIALECTS_GRAPH_GRAPHOPS
