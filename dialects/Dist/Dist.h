@@ -3,6 +3,7 @@
 #define WEIR_DIALECTS_DIST_DIST_H
 
 #include "dialects/Pch.h"
+#include "mlir/IR/TensorEncoding.h"
 
 #include "dialects/Dist/DistDialect.h.inc"
 #include "dialects/Dist/DistEnums.h.inc"
@@ -71,6 +72,21 @@ llvm::SmallVector<int64_t> getLogicalShape(mlir::RankedTensorType type);
 /// a layout. A wholly broadcast tensor keeps a type without encoding.
 mlir::RankedTensorType getLocalType(mlir::RankedTensorType logical,
                                     LayoutAttr layout, MeshAttr mesh);
+
+/// The type with another encoding (null: none).
+mlir::RankedTensorType withEncoding(mlir::RankedTensorType type,
+                                    mlir::Attribute encoding);
+
+/// Assembly of one or more tensor types: `T` when all are equal, else
+/// `(T1, T2) -> T3`.
+mlir::ParseResult parseSameTypes(mlir::OpAsmParser &parser, mlir::Type &input,
+                                 mlir::Type &output);
+mlir::ParseResult parseSameTypes(mlir::OpAsmParser &parser, mlir::Type &lhs,
+                                 mlir::Type &rhs, mlir::Type &output);
+void printSameTypes(mlir::OpAsmPrinter &printer, mlir::Operation *op,
+                    mlir::Type input, mlir::Type output);
+void printSameTypes(mlir::OpAsmPrinter &printer, mlir::Operation *op,
+                    mlir::Type lhs, mlir::Type rhs, mlir::Type output);
 
 /// The mesh of a module, or null when it has none (one device).
 MeshAttr getMesh(mlir::ModuleOp module);

@@ -5,6 +5,7 @@
 include "mlir/IR/AttrTypeBase.td"
 include "mlir/IR/EnumAttr.td"
 include "mlir/IR/OpBase.td"
+include "mlir/IR/TensorEncoding.td"
 
 def Dist_Dialect : Dialect {
   let name = "dist";
@@ -23,6 +24,9 @@ def Dist_Dialect : Dialect {
     a rank really holds (the extent) is a run-time scalar.
   }];
   let useDefaultAttributePrinterParser = 1;
+  let hasOperationAttrVerify = 1;
+  let hasRegionArgAttrVerify = 1;
+  let hasRegionResultAttrVerify = 1;
   let extraClassDeclaration = [{
     /// Module attribute that holds the `#dist.mesh`.
     static constexpr llvm::StringLiteral getMeshAttrName() { return "dist.mesh"; }
@@ -83,12 +87,17 @@ def Dist_MeshAttr : Dist_Attr<"Mesh", "mesh"> {
   }];
 }
 
-def Dist_LayoutAttr : Dist_Attr<"Layout", "layout"> {
+def Dist_LayoutAttr : Dist_Attr<"Layout", "layout",
+    [DeclareAttrInterfaceMethods<VerifiableTensorEncoding>]> {
   let summary = "One of `S(i)`, `B`, `P(sum|max|min)` for each mesh axis.";
   let description = [{
     Splits of one dimension by several axes nest in mesh order.
 
-    Example: `#dist.layout<[S(0), B, P(sum)]>`
+    Example: `#dist.layout<[S(0), B, P(sum)]>`; also an encoding of a logical
+    tensor type between materialising reshards and localising.
+
+    Constraints:
+    - as an encoding, splits name existing dimensions
   }];
   let parameters = (ins ArrayRefParameter<"::weir::dist::AxisLayout">:$axes);
   let hasCustomAssemblyFormat = 1;
@@ -115,7 +124,8 @@ def Dist_SignatureAttr : Dist_Attr<"Signature", "signature"> {
   let hasCustomAssemblyFormat = 1;
 }
 
-def Dist_ShardAttr : Dist_Attr<"Shard", "shard"> {
+def Dist_ShardAttr : Dist_Attr<"Shard", "shard",
+    [DeclareAttrInterfaceMethods<VerifiableTensorEncoding>]> {
   let summary = "Encoding of a local tensor type: what it is a shard of.";
   let description = [{
     After localisation the tensor type's shape is the capacity of the largest
@@ -127,10 +137,14 @@ def Dist_ShardAttr : Dist_Attr<"Shard", "shard"> {
     whose rows are split by mesh axis 1; `12@0.2` is split by axes 0, then 2.
 
     Constraints:
-    - as many dimensions as the tensor has
+    - as many dimensions as the tensor has, sizes are not negative
+    - no mesh axis splits twice
+    - a dimension that is not split has its logical size; the capacity of a
+      split one is at most that
   }];
   let parameters = (ins ArrayRefParameter<"::weir::dist::ShardDim">:$dims);
   let hasCustomAssemblyFormat = 1;
+  let genVerifyDecl = 1;
   let extraClassDeclaration = [{
     /// Whether no dimension is split.
     bool isWhole() const;

@@ -3,6 +3,7 @@
 #define WEIR_DIALECTS_DIST_DISTOPS
 
 include "dialects/Dist/DistAttrs.td"
+include "dialects/Dist/StaticTensor.td"
 include "mlir/IR/OpBase.td"
 include "mlir/IR/BuiltinAttributes.td"
 include "mlir/Interfaces/InferTypeOpInterface.td"
@@ -11,21 +12,31 @@ include "mlir/Interfaces/SideEffectInterfaces.td"
 class Dist_Op<string opMnemonic, list<Trait> traits = []>
     : Op<Dist_Dialect, opMnemonic, traits>;
 
-def Dist_ReshardOp : Dist_Op<"reshard", [Pure, AllTypesMatch<["input", "output"]>]> {
+def Dist_ReshardOp : Dist_Op<"reshard", [Pure,
+    DeclareOpInterfaceMethods<InferTypeOpInterface>]> {
   let summary = "The same logical tensor in another layout.";
   let description = [{
     Inserted where a producer's layout and a consumer's disagree; lowered to
     collectives and local slices by `weir-lower-reshards`. Operand and result
-    have the same logical type.
+    have the same logical type; where the operand's type is encoded by its
+    layout, so is the result's.
 
     ```mlir
     %1 = dist.reshard %0 [P(sum), B] to [S(0), B] : tensor<6x8xf32>
+    %2 = dist.reshard %1 [S(0), B] to [B, B]
+        : (tensor<6x8xf32, #dist.layout<[S(0), B]>>) -> tensor<6x8xf32, #dist.layout<[B, B]>>
     ```
+
+    Constraints:
+    - both layouts have one entry for each mesh axis and split existing dims
+    - operand and result agree in shape and element type
+    - a `#dist.layout` encoding of the operand is `from`, of the result `to`
   }];
-  let arguments = (ins AnyRankedTensor:$input, Dist_LayoutAttr:$from, Dist_LayoutAttr:$to);
-  let results = (outs AnyRankedTensor:$output);
+  let arguments = (ins Weir_Tensor:$input, Dist_LayoutAttr:$from, Dist_LayoutAttr:$to);
+  let results = (outs Weir_Tensor:$output);
   let assemblyFormat = [{
-    $input $from `to` $to attr-dict `:` type($input)
+    $input custom<LayoutList>($from) `to` custom<LayoutList>($to) attr-dict `:`
+    custom<SameTypes>(type($input), type($output))
   }];
   let hasVerifier = 1;
 }
@@ -35,10 +46,10 @@ def Dist_ReshardOp : Dist_Op<"reshard", [Pure, AllTypesMatch<["input", "output"]
 // the buffer that receives the result, and the result is tied to it.
 class Dist_CollectiveOp<string opMnemonic, dag extraArguments>
     : Dist_Op<opMnemonic, [Pure]> {
-  let arguments = !con((ins AnyRankedTensor:$input,
-                            Optional<AnyRankedTensor>:$dest,
+  let arguments = !con((ins Weir_Tensor:$input,
+                            Optional<Weir_Tensor>:$dest,
                             DenseI64ArrayAttr:$axes), extraArguments);
-  let results = (outs AnyRankedTensor:$output);
+  let results = (outs Weir_Tensor:$output);
   let hasVerifier = 1;
   let assemblyFormat = [{
     $input (`into` $dest^ `:` type($dest))? attr-dict `:` functional-type($input, $output)
@@ -106,8 +117,8 @@ def Dist_LocalSliceOp : Dist_Op<"local_slice", [Pure]> {
         : (tensor<5xi32>) -> tensor<3xi32, #dist.shard<[5@0]>>
     ```
   }];
-  let arguments = (ins AnyRankedTensor:$input, DenseI64ArrayAttr:$axes, I64Attr:$dim);
-  let results = (outs AnyRankedTensor:$output);
+  let arguments = (ins Weir_Tensor:$input, DenseI64ArrayAttr:$axes, I64Attr:$dim);
+  let results = (outs Weir_Tensor:$output);
   let assemblyFormat = "$input attr-dict `:` functional-type($input, $output)";
   let hasVerifier = 1;
 }
@@ -119,9 +130,10 @@ def Dist_PartialOp : Dist_Op<"to_partial", [Pure, AllTypesMatch<["input", "outpu
     %1 = dist.to_partial %0 {axes = array<i64: 0>, reduction = #dist<reduction sum>} : tensor<8xf32>
     ```
   }];
-  let arguments = (ins AnyRankedTensor:$input, DenseI64ArrayAttr:$axes, Dist_ReductionAttr:$reduction);
-  let results = (outs AnyRankedTensor:$output);
+  let arguments = (ins Weir_Tensor:$input, DenseI64ArrayAttr:$axes, Dist_ReductionAttr:$reduction);
+  let results = (outs Weir_Tensor:$output);
   let assemblyFormat = "$input attr-dict `:` type($input)";
+  let hasVerifier = 1;
 }
 
 def Dist_MicroBatchesOp : Dist_Op<"micro_batches",
@@ -143,19 +155,20 @@ def Dist_MicroBatchesOp : Dist_Op<"micro_batches",
     }
     ```
   }];
-  let arguments = (ins Variadic<AnyRankedTensor>:$inits);
+  let arguments = (ins Variadic<Weir_Tensor>:$inits);
   let regions = (region SizedRegion<1>:$body);
-  let results = (outs Variadic<AnyRankedTensor>:$results);
+  let results = (outs Variadic<Weir_Tensor>:$results);
   let assemblyFormat = "`(` $inits `:` type($inits) `)` `->` `(` type($results) `)` attr-dict-with-keyword $body";
   let hasVerifier = 1;
 }
 
 def Dist_YieldOp : Dist_Op<"yield", [Pure, Terminator, HasParent<"MicroBatchesOp">]> {
+  let hasVerifier = 1;
   let summary = "Ends a micro-batch and hands over its contributions.";
   let description = [{
     One value for each accumulator, of its type.
   }];
-  let arguments = (ins Variadic<AnyRankedTensor>:$values);
+  let arguments = (ins Variadic<Weir_Tensor>:$values);
   let assemblyFormat = "attr-dict ($values^ `:` type($values))?";
 }
 

@@ -2,6 +2,7 @@
 #ifndef WEIR_DIALECTS_GRAPH_GRAPHOPS
 #define WEIR_DIALECTS_GRAPH_GRAPHOPS
 
+include "dialects/Dist/StaticTensor.td"
 include "dialects/Graph/GraphInterfaces.td"
 include "mlir/IR/AttrTypeBase.td"
 include "mlir/IR/BuiltinAttributes.td"
@@ -25,6 +26,7 @@ def Graph_Dialect : Dialect {
   let useDefaultAttributePrinterParser = 1;
   let dependentDialects = ["::weir::kernel::KernelDialect", "::weir::dist::DistDialect"];
   let hasConstantMaterializer = 1;
+  let hasOperationAttrVerify = 1;
   let extraClassDeclaration = [{
     /// Entry argument: the variable it reads. Entry result: the one it updates.
     static constexpr llvm::StringLiteral getVariableAttrName() { return "graph.variable"; }
@@ -69,6 +71,9 @@ def Graph_InitializerAttr : AttrDef<Graph_Dialect, "Initializer"> {
   let parameters = (ins EnumParameter<Graph_InitializerKind>:$kind,
                         "double":$a, "double":$b);
   let hasCustomAssemblyFormat = 1;
+  // Numbers are keyed by their bits: double itself has no hash.
+  let genStorageClass = 0;
+  let genVerifyDecl = 1;
 }
 
 def Graph_StoredAttr : AttrDef<Graph_Dialect, "Stored"> {
@@ -80,8 +85,9 @@ def Graph_StoredAttr : AttrDef<Graph_Dialect, "Stored"> {
 
     Example: `#graph.stored<"h.0.attn.c_attn.weight", [48, 144]>`
   }];
-  let parameters = (ins "::mlir::StringAttr":$name, ArrayRefParameter<"int64_t">:$shape);
-  let assemblyFormat = "`<` $name `,` `[` $shape `]` `>`";
+  let parameters = (ins "::mlir::StringAttr":$name, OptionalArrayRefParameter<"int64_t">:$shape);
+  let assemblyFormat = "`<` $name `,` `[` ($shape^)? `]` `>`";
+  let genVerifyDecl = 1;
 }
 
 class Graph_Op<string opMnemonic, list<Trait> traits = []>
@@ -99,7 +105,7 @@ def Graph_VariableOp : Graph_Op<"variable", [Symbol]> {
     - a static tensor type
     - the stored shape has as many elements
   }];
-  let arguments = (ins SymbolNameAttr:$sym_name, TypeAttrOf<AnyRankedTensor>:$type,
+  let arguments = (ins SymbolNameAttr:$sym_name, TypeAttrOf<Weir_Tensor>:$type,
     EnumAttr<Graph_Dialect, Graph_VariableKind, "variable_kind">:$kind,
     Graph_InitializerAttr:$init, OptionalAttr<Graph_StoredAttr>:$stored);
   let assemblyFormat = [{
@@ -113,7 +119,8 @@ def Graph_VariableOp : Graph_Op<"variable", [Symbol]> {
   }];
 }
 
-def Graph_EntryOp : Graph_Op<"entry", [FunctionOpInterface, IsolatedFromAbove, Symbol, SingleBlock]> {
+def Graph_EntryOp : Graph_Op<"entry", [FunctionOpInterface, IsolatedFromAbove, SingleBlock,
+    DeclareOpInterfaceMethods<SymbolUserOpInterface>]> {
   let summary = "A named pure function of the model: `train`, `evaluate`, `forward`.";
   let description = [{
     Every argument is bound to a variable (`graph.variable = @name`) or to a
@@ -131,7 +138,9 @@ def Graph_EntryOp : Graph_Op<"entry", [FunctionOpInterface, IsolatedFromAbove, S
 
     Constraints:
     - each argument has exactly one of the two bindings, each result exactly one
-    - bound variables exist and have the argument's (result's) type
+    - bound variables exist and have the argument's (result's) type: the logical
+      one, or after localisation the local type in the layout of the argument
+      (`dist.layout`)
     - no variable is updated twice; an updated variable is also an argument
   }];
   let arguments = (ins SymbolNameAttr:$sym_name, TypeAttrOf<FunctionType>:$function_type,
@@ -156,8 +165,9 @@ def Graph_EntryOp : Graph_Op<"entry", [FunctionOpInterface, IsolatedFromAbove, S
 
 def Graph_ReturnOp : Graph_Op<"return", [Pure, Terminator, HasParent<"EntryOp">]> {
   let summary = "Ends an entry.";
+  let hasVerifier = 1;
   let description = "Operand types are the entry's result types.";
-  let arguments = (ins Variadic<AnyRankedTensor>:$values);
+  let arguments = (ins Variadic<Weir_Tensor>:$values);
   let assemblyFormat = "attr-dict ($values^ `:` type($values))?";
 }
 
@@ -170,22 +180,47 @@ class Graph_ComputeOp<string opMnemonic, list<Trait> traits = []>
         DeclareOpInterfaceMethods<Graph_ExpandOpInterface>,
         DeclareOpInterfaceMethods<Graph_DifferentiableOpInterface>], traits)>;
 
+def Graph_OneTypeUpToLayout : NativeOpTrait<"OneTypeUpToLayout"> {
+  let cppNamespace = "::weir::graph";
+}
+
+// Element-wise ops have one type, but for a `#dist.layout` encoding: the product
+// of a partial and a broadcast value is partial, say. They print one type, or
+// where encodings differ all of them. Without a given result type it is the
+// first operand's.
+class Graph_ElementwiseOp<string opMnemonic, list<Trait> traits = []>
+    : Graph_ComputeOp<opMnemonic, !listconcat([Graph_OneTypeUpToLayout, Elementwise,
+        DeclareOpInterfaceMethods<InferTypeOpInterface, ["isCompatibleReturnTypes"]>], traits)> {
+  let extraClassDefinition = [{
+    ::llvm::LogicalResult $cppClass::inferReturnTypes(
+        ::mlir::MLIRContext *, ::std::optional<::mlir::Location>,
+        ::mlir::ValueRange operands, ::mlir::DictionaryAttr, ::mlir::OpaqueProperties,
+        ::mlir::RegionRange, ::llvm::SmallVectorImpl<::mlir::Type> &inferred) {
+      inferred.assign(1, operands.front().getType());
+      return ::mlir::success();
+    }
+    bool $cppClass::isCompatibleReturnTypes(::mlir::TypeRange a, ::mlir::TypeRange b) {
+      return ::weir::graph::isSameUpToLayout(a.front(), b.front());
+    }
+  }];
+}
+
 class Graph_UnaryOp<string opMnemonic, string formula>
-    : Graph_ComputeOp<opMnemonic, [Elementwise, SameOperandsAndResultType]> {
+    : Graph_ElementwiseOp<opMnemonic> {
   let summary = "Element-wise `" # formula # "`.";
   let description = "```mlir\n%y = graph." # opMnemonic # " %x : tensor<4x8xf32>\n```";
-  let arguments = (ins AnyRankedTensor:$input);
-  let results = (outs AnyRankedTensor:$output);
-  let assemblyFormat = "$input attr-dict `:` type($input)";
+  let arguments = (ins Weir_Tensor:$input);
+  let results = (outs Weir_Tensor:$output);
+  let assemblyFormat = "$input attr-dict `:` custom<SameTypes>(type($input), type($output))";
 }
 
 class Graph_BinaryOp<string opMnemonic, string formula, list<Trait> traits = []>
-    : Graph_ComputeOp<opMnemonic, !listconcat([Elementwise, SameOperandsAndResultType], traits)> {
+    : Graph_ElementwiseOp<opMnemonic, traits> {
   let summary = "Element-wise `" # formula # "`.";
   let description = "```mlir\n%y = graph." # opMnemonic # " %a, %b : tensor<4x8xf32>\n```";
-  let arguments = (ins AnyRankedTensor:$lhs, AnyRankedTensor:$rhs);
-  let results = (outs AnyRankedTensor:$output);
-  let assemblyFormat = "$lhs `,` $rhs attr-dict `:` type($lhs)";
+  let arguments = (ins Weir_Tensor:$lhs, Weir_Tensor:$rhs);
+  let results = (outs Weir_Tensor:$output);
+  let assemblyFormat = "$lhs `,` $rhs attr-dict `:` custom<SameTypes>(type($lhs), type($rhs), type($output))";
 }
 
 //===----------------------------------------------------------------------===//
@@ -213,7 +248,7 @@ def Graph_GeluKind : I32EnumAttr<"GeluKind", "which GELU", [
   let cppNamespace = "::weir::graph";
 }
 
-def Graph_GeluOp : Graph_ComputeOp<"gelu", [Elementwise, SameOperandsAndResultType]> {
+def Graph_GeluOp : Graph_ComputeOp<"gelu", [SameOperandsAndResultType, Elementwise]> {
   let summary = "Gaussian error linear unit.";
   let description = [{
     `erf`: `x/2 (1 + erf(x / sqrt 2))`. `tanh` (GPT-2's `gelu_new`):
@@ -224,16 +259,17 @@ def Graph_GeluOp : Graph_ComputeOp<"gelu", [Elementwise, SameOperandsAndResultTy
     %y = graph.gelu tanh %x : tensor<4x8xf32>
     ```
   }];
-  let arguments = (ins AnyRankedTensor:$input,
+  let arguments = (ins Weir_Tensor:$input,
                        EnumAttr<Graph_Dialect, Graph_GeluKind, "gelu_kind">:$kind);
-  let results = (outs AnyRankedTensor:$output);
+  let results = (outs Weir_Tensor:$output);
   let assemblyFormat = "$kind $input attr-dict `:` type($input)";
+  let hasVerifier = 1;
 }
 
 def Graph_AddOp : Graph_BinaryOp<"add", "a + b", [Commutative]> { let hasFolder = 1; }
-def Graph_SubOp : Graph_BinaryOp<"sub", "a - b">;
+def Graph_SubOp : Graph_BinaryOp<"sub", "a - b"> { let hasFolder = 1; }
 def Graph_MulOp : Graph_BinaryOp<"mul", "a b", [Commutative]> { let hasFolder = 1; }
-def Graph_DivOp : Graph_BinaryOp<"div", "a / b">;
+def Graph_DivOp : Graph_BinaryOp<"div", "a / b"> { let hasFolder = 1; }
 def Graph_MaxOp : Graph_BinaryOp<"max", "max(a, b)", [Commutative]>;
 def Graph_MinOp : Graph_BinaryOp<"min", "min(a, b)", [Commutative]>;
 def Graph_PowOp : Graph_BinaryOp<"pow", "a^b">;
@@ -253,9 +289,10 @@ def Graph_CompareOp : Graph_ComputeOp<"compare", [SameTypeOperands, SameOperands
     ```
   }];
   let arguments = (ins EnumAttr<Graph_Dialect, Graph_Predicate, "predicate">:$predicate,
-                       AnyRankedTensor:$lhs, AnyRankedTensor:$rhs);
-  let results = (outs AnyRankedTensor:$output);
+                       Weir_Tensor:$lhs, Weir_Tensor:$rhs);
+  let results = (outs Weir_Tensor:$output);
   let assemblyFormat = "$predicate $lhs `,` $rhs attr-dict `:` type($lhs) `->` type($output)";
+  let hasVerifier = 1;
 }
 
 def Graph_SelectOp : Graph_ComputeOp<"select", [SameOperandsAndResultShape,
@@ -266,8 +303,8 @@ def Graph_SelectOp : Graph_ComputeOp<"select", [SameOperandsAndResultShape,
     %y = graph.select %m, %a, %b : tensor<4xi1>, tensor<4xf32>
     ```
   }];
-  let arguments = (ins AnyRankedTensor:$condition, AnyRankedTensor:$onTrue, AnyRankedTensor:$onFalse);
-  let results = (outs AnyRankedTensor:$output);
+  let arguments = (ins Weir_Tensor:$condition, Weir_Tensor:$onTrue, Weir_Tensor:$onFalse);
+  let results = (outs Weir_Tensor:$output);
   let assemblyFormat = "$condition `,` $onTrue `,` $onFalse attr-dict `:` type($condition) `,` type($output)";
   let hasVerifier = 1;
 }
@@ -279,10 +316,11 @@ def Graph_CastOp : Graph_ComputeOp<"cast", [SameOperandsAndResultShape]> {
     %y = graph.cast %m : tensor<4xi1> -> tensor<4xf32>
     ```
   }];
-  let arguments = (ins AnyRankedTensor:$input);
-  let results = (outs AnyRankedTensor:$output);
+  let arguments = (ins Weir_Tensor:$input);
+  let results = (outs Weir_Tensor:$output);
   let assemblyFormat = "$input attr-dict `:` type($input) `->` type($output)";
   let hasFolder = 1;
+  let hasVerifier = 1;
 }
 
 //===----------------------------------------------------------------------===//
@@ -297,7 +335,7 @@ def Graph_ConstantOp : Graph_ComputeOp<"constant", [ConstantLike, AllTypesMatch<
     ```
   }];
   let arguments = (ins TypedAttrInterface:$value);
-  let results = (outs AnyRankedTensor:$output);
+  let results = (outs Weir_Tensor:$output);
   let assemblyFormat = "attr-dict $value";
   let hasFolder = 1;
   let hasVerifier = 1;
@@ -311,7 +349,7 @@ def Graph_IotaOp : Graph_ComputeOp<"iota"> {
     ```
   }];
   let arguments = (ins I64Attr:$dim);
-  let results = (outs AnyRankedTensor:$output);
+  let results = (outs Weir_Tensor:$output);
   let assemblyFormat = "$dim attr-dict `:` type($output)";
   let hasVerifier = 1;
 }
@@ -328,8 +366,8 @@ def Graph_BroadcastOp : Graph_ComputeOp<"broadcast"> {
     Constraints:
     - `dims` increase strictly, one for each operand dim, sizes agree
   }];
-  let arguments = (ins AnyRankedTensor:$input, DenseI64ArrayAttr:$dims);
-  let results = (outs AnyRankedTensor:$output);
+  let arguments = (ins Weir_Tensor:$input, DenseI64ArrayAttr:$dims);
+  let results = (outs Weir_Tensor:$output);
   let assemblyFormat = "$input $dims attr-dict `:` functional-type(operands, results)";
   let hasFolder = 1;
   let hasVerifier = 1;
@@ -352,8 +390,8 @@ def Graph_ReduceOp : Graph_ComputeOp<"reduce"> {
     - `dims` increase strictly; the result has the remaining ones
   }];
   let arguments = (ins EnumAttr<Graph_Dialect, Graph_ReductionKind, "reduction">:$kind,
-                       AnyRankedTensor:$input, DenseI64ArrayAttr:$dims);
-  let results = (outs AnyRankedTensor:$output);
+                       Weir_Tensor:$input, DenseI64ArrayAttr:$dims);
+  let results = (outs Weir_Tensor:$output);
   let assemblyFormat = "$kind $input $dims attr-dict `:` functional-type(operands, results)";
   let hasFolder = 1;
   let hasVerifier = 1;
@@ -366,8 +404,8 @@ def Graph_ReshapeOp : Graph_ComputeOp<"reshape"> {
     %y = graph.reshape %x : (tensor<4x6xf32>) -> tensor<4x2x3xf32>
     ```
   }];
-  let arguments = (ins AnyRankedTensor:$input);
-  let results = (outs AnyRankedTensor:$output);
+  let arguments = (ins Weir_Tensor:$input);
+  let results = (outs Weir_Tensor:$output);
   let assemblyFormat = "$input attr-dict `:` functional-type(operands, results)";
   let hasFolder = 1;
   let hasVerifier = 1;
@@ -380,8 +418,8 @@ def Graph_TransposeOp : Graph_ComputeOp<"transpose"> {
     %y = graph.transpose %x [1, 0] : (tensor<4x6xf32>) -> tensor<6x4xf32>
     ```
   }];
-  let arguments = (ins AnyRankedTensor:$input, DenseI64ArrayAttr:$permutation);
-  let results = (outs AnyRankedTensor:$output);
+  let arguments = (ins Weir_Tensor:$input, DenseI64ArrayAttr:$permutation);
+  let results = (outs Weir_Tensor:$output);
   let assemblyFormat = "$input $permutation attr-dict `:` functional-type(operands, results)";
   let hasFolder = 1;
   let hasVerifier = 1;
@@ -394,8 +432,8 @@ def Graph_SliceOp : Graph_ComputeOp<"slice"> {
     %q = graph.slice %qkv [0, 0, 0] : (tensor<4x3x8xf32>) -> tensor<4x1x8xf32>
     ```
   }];
-  let arguments = (ins AnyRankedTensor:$input, DenseI64ArrayAttr:$offsets);
-  let results = (outs AnyRankedTensor:$output);
+  let arguments = (ins Weir_Tensor:$input, DenseI64ArrayAttr:$offsets);
+  let results = (outs Weir_Tensor:$output);
   let assemblyFormat = "$input $offsets attr-dict `:` functional-type(operands, results)";
   let hasFolder = 1;
   let hasVerifier = 1;
@@ -408,8 +446,8 @@ def Graph_ConcatOp : Graph_ComputeOp<"concat"> {
     %y = graph.concat %a, %b dim 1 : (tensor<4x1xf32>, tensor<4x2xf32>) -> tensor<4x3xf32>
     ```
   }];
-  let arguments = (ins Variadic<AnyRankedTensor>:$inputs, I64Attr:$dim);
-  let results = (outs AnyRankedTensor:$output);
+  let arguments = (ins Variadic<Weir_Tensor>:$inputs, I64Attr:$dim);
+  let results = (outs Weir_Tensor:$output);
   let assemblyFormat = "$inputs `dim` $dim attr-dict `:` functional-type(operands, results)";
   let hasVerifier = 1;
 }
@@ -435,10 +473,10 @@ def Graph_MatmulOp : Graph_ComputeOp<"matmul"> {
       equal sizes
     - the result's shape is as above
   }];
-  let arguments = (ins AnyRankedTensor:$lhs, AnyRankedTensor:$rhs,
+  let arguments = (ins Weir_Tensor:$lhs, Weir_Tensor:$rhs,
     DenseI64ArrayAttr:$lhsBatch, DenseI64ArrayAttr:$rhsBatch,
     DenseI64ArrayAttr:$lhsContract, DenseI64ArrayAttr:$rhsContract);
-  let results = (outs AnyRankedTensor:$output);
+  let results = (outs Weir_Tensor:$output);
   let assemblyFormat = [{
     $lhs `,` $rhs `batch` $lhsBatch `x` $rhsBatch `contract` $lhsContract `x` $rhsContract
     attr-dict `:` functional-type(operands, results)
@@ -457,8 +495,8 @@ def Graph_EmbeddingOp : Graph_ComputeOp<"embedding"> {
     %x = graph.embedding %wte, %ids : (tensor<96x48xf32>, tensor<4x8xi32>) -> tensor<4x8x48xf32>
     ```
   }];
-  let arguments = (ins AnyRankedTensor:$table, AnyRankedTensor:$indices);
-  let results = (outs AnyRankedTensor:$output);
+  let arguments = (ins Weir_Tensor:$table, Weir_Tensor:$indices);
+  let results = (outs Weir_Tensor:$output);
   let assemblyFormat = "$table `,` $indices attr-dict `:` functional-type(operands, results)";
   let hasVerifier = 1;
 }
@@ -470,8 +508,8 @@ def Graph_EmbeddingGradOp : Graph_ComputeOp<"embedding_grad"> {
     %dw = graph.embedding_grad %ids, %dy : (tensor<4x8xi32>, tensor<4x8x48xf32>) -> tensor<96x48xf32>
     ```
   }];
-  let arguments = (ins AnyRankedTensor:$indices, AnyRankedTensor:$updates);
-  let results = (outs AnyRankedTensor:$output);
+  let arguments = (ins Weir_Tensor:$indices, Weir_Tensor:$updates);
+  let results = (outs Weir_Tensor:$output);
   let assemblyFormat = "$indices `,` $updates attr-dict `:` functional-type(operands, results)";
   let hasVerifier = 1;
 }
@@ -487,9 +525,9 @@ def Graph_LayerNormOp : Graph_ComputeOp<"layer_norm"> {
         : (tensor<4x48xf32>, tensor<48xf32>, tensor<48xf32>) -> (tensor<4x48xf32>, tensor<4xf32>, tensor<4xf32>)
     ```
   }];
-  let arguments = (ins AnyRankedTensor:$input, AnyRankedTensor:$scale, AnyRankedTensor:$bias,
+  let arguments = (ins Weir_Tensor:$input, Weir_Tensor:$scale, Weir_Tensor:$bias,
                        F64Attr:$epsilon);
-  let results = (outs AnyRankedTensor:$output, AnyRankedTensor:$mean, AnyRankedTensor:$rstd);
+  let results = (outs Weir_Tensor:$output, Weir_Tensor:$mean, Weir_Tensor:$rstd);
   let assemblyFormat = "$input `,` $scale `,` $bias `epsilon` $epsilon attr-dict `:` functional-type(operands, results)";
   let hasVerifier = 1;
 }
@@ -505,8 +543,8 @@ def Graph_RmsNormOp : Graph_ComputeOp<"rms_norm"> {
         : (tensor<4x48xf32>, tensor<48xf32>) -> (tensor<4x48xf32>, tensor<4xf32>)
     ```
   }];
-  let arguments = (ins AnyRankedTensor:$input, AnyRankedTensor:$scale, F64Attr:$epsilon);
-  let results = (outs AnyRankedTensor:$output, AnyRankedTensor:$rstd);
+  let arguments = (ins Weir_Tensor:$input, Weir_Tensor:$scale, F64Attr:$epsilon);
+  let results = (outs Weir_Tensor:$output, Weir_Tensor:$rstd);
   let assemblyFormat = "$input `,` $scale `epsilon` $epsilon attr-dict `:` functional-type(operands, results)";
   let hasVerifier = 1;
 }
@@ -518,9 +556,10 @@ def Graph_SoftmaxOp : Graph_ComputeOp<"softmax", [SameOperandsAndResultType]> {
     %p = graph.softmax %x : tensor<4x8xf32>
     ```
   }];
-  let arguments = (ins AnyRankedTensor:$input);
-  let results = (outs AnyRankedTensor:$output);
+  let arguments = (ins Weir_Tensor:$input);
+  let results = (outs Weir_Tensor:$output);
   let assemblyFormat = "$input attr-dict `:` type($input)";
+  let hasVerifier = 1;
 }
 
 def Graph_RopeOp : Graph_ComputeOp<"rope"> {
@@ -536,8 +575,8 @@ def Graph_RopeOp : Graph_ComputeOp<"rope"> {
         : (tensor<2x8x4x12xf32>, tensor<8x6xf32>, tensor<8x6xf32>) -> tensor<2x8x4x12xf32>
     ```
   }];
-  let arguments = (ins AnyRankedTensor:$input, AnyRankedTensor:$cos, AnyRankedTensor:$sin, I64Attr:$seqDim);
-  let results = (outs AnyRankedTensor:$output);
+  let arguments = (ins Weir_Tensor:$input, Weir_Tensor:$cos, Weir_Tensor:$sin, I64Attr:$seqDim);
+  let results = (outs Weir_Tensor:$output);
   let assemblyFormat = "$input `,` $cos `,` $sin `seq` $seqDim attr-dict `:` functional-type(operands, results)";
   let hasVerifier = 1;
 }
@@ -556,9 +595,9 @@ def Graph_AttentionOp : Graph_ComputeOp<"attention"> {
         -> (tensor<2x8x2x2x16xf32>, tensor<2x2x2x8xf32>)
     ```
   }];
-  let arguments = (ins AnyRankedTensor:$query, AnyRankedTensor:$key, AnyRankedTensor:$value,
+  let arguments = (ins Weir_Tensor:$query, Weir_Tensor:$key, Weir_Tensor:$value,
                        F64Attr:$scale, UnitAttr:$causal);
-  let results = (outs AnyRankedTensor:$output, AnyRankedTensor:$lse);
+  let results = (outs Weir_Tensor:$output, Weir_Tensor:$lse);
   let assemblyFormat = "$query `,` $key `,` $value `scale` $scale (`causal` $causal^)? attr-dict `:` functional-type(operands, results)";
   let hasVerifier = 1;
 }
@@ -574,11 +613,11 @@ def Graph_AttentionGradOp : Graph_ComputeOp<"attention_grad"> {
     %dq, %dk, %dv = graph.attention_grad %q, %k, %v, %o, %lse, %do scale 0.25 causal : (...) -> (...)
     ```
   }];
-  let arguments = (ins AnyRankedTensor:$query, AnyRankedTensor:$key, AnyRankedTensor:$value,
-    AnyRankedTensor:$output, AnyRankedTensor:$lse, AnyRankedTensor:$outputGradient,
+  let arguments = (ins Weir_Tensor:$query, Weir_Tensor:$key, Weir_Tensor:$value,
+    Weir_Tensor:$output, Weir_Tensor:$lse, Weir_Tensor:$outputGradient,
     F64Attr:$scale, UnitAttr:$causal);
-  let results = (outs AnyRankedTensor:$queryGradient, AnyRankedTensor:$keyGradient,
-                      AnyRankedTensor:$valueGradient);
+  let results = (outs Weir_Tensor:$queryGradient, Weir_Tensor:$keyGradient,
+                      Weir_Tensor:$valueGradient);
   let assemblyFormat = [{
     $query `,` $key `,` $value `,` $output `,` $lse `,` $outputGradient `scale` $scale
     (`causal` $causal^)? attr-dict `:` functional-type(operands, results)
@@ -599,9 +638,9 @@ def Graph_DropoutOp : Graph_ComputeOp<"dropout", [Graph_SiteOpInterface]> {
         : (tensor<4x8xf32>, tensor<i32>, tensor<i32>) -> tensor<4x8xf32>
     ```
   }];
-  let arguments = (ins AnyRankedTensor:$input, AnyRankedTensor:$seed, AnyRankedTensor:$step,
+  let arguments = (ins Weir_Tensor:$input, Weir_Tensor:$seed, Weir_Tensor:$step,
                        F64Attr:$rate, StrAttr:$site);
-  let results = (outs AnyRankedTensor:$output);
+  let results = (outs Weir_Tensor:$output);
   let assemblyFormat = "$input `,` $seed `,` $step `rate` $rate `site` $site attr-dict `:` functional-type(operands, results)";
   let hasVerifier = 1;
 }
@@ -617,8 +656,8 @@ def Graph_CrossEntropyOp : Graph_ComputeOp<"cross_entropy"> {
         : (tensor<4x96xf32>, tensor<4xi32>) -> (tensor<4xf32>, tensor<4xf32>)
     ```
   }];
-  let arguments = (ins AnyRankedTensor:$logits, AnyRankedTensor:$labels, I64Attr:$ignoreIndex);
-  let results = (outs AnyRankedTensor:$loss, AnyRankedTensor:$lse);
+  let arguments = (ins Weir_Tensor:$logits, Weir_Tensor:$labels, I64Attr:$ignoreIndex);
+  let results = (outs Weir_Tensor:$loss, Weir_Tensor:$lse);
   let assemblyFormat = "$logits `,` $labels `ignore` $ignoreIndex attr-dict `:` functional-type(operands, results)";
   let hasVerifier = 1;
 }
@@ -633,9 +672,9 @@ def Graph_CrossEntropyGradOp : Graph_ComputeOp<"cross_entropy_grad"> {
         : (tensor<4x96xf32>, tensor<4xi32>, tensor<4xf32>, tensor<4xf32>) -> tensor<4x96xf32>
     ```
   }];
-  let arguments = (ins AnyRankedTensor:$logits, AnyRankedTensor:$labels, AnyRankedTensor:$lse,
-                       AnyRankedTensor:$lossGradient, I64Attr:$ignoreIndex);
-  let results = (outs AnyRankedTensor:$output);
+  let arguments = (ins Weir_Tensor:$logits, Weir_Tensor:$labels, Weir_Tensor:$lse,
+                       Weir_Tensor:$lossGradient, I64Attr:$ignoreIndex);
+  let results = (outs Weir_Tensor:$output);
   let assemblyFormat = "$logits `,` $labels `,` $lse `,` $lossGradient `ignore` $ignoreIndex attr-dict `:` functional-type(operands, results)";
   let hasVerifier = 1;
 }
@@ -660,13 +699,13 @@ def Graph_AdamWOp : Graph_ComputeOp<"adamw", [Graph_SiteOpInterface]> {
         site "wte/adamw" : (...) -> (...)
     ```
   }];
-  let arguments = (ins AnyRankedTensor:$parameter, AnyRankedTensor:$firstMoment,
-    AnyRankedTensor:$secondMoment, AnyRankedTensor:$gradient, AnyRankedTensor:$scale,
-    AnyRankedTensor:$learningRate, AnyRankedTensor:$beta1, AnyRankedTensor:$beta2,
-    AnyRankedTensor:$epsilon, AnyRankedTensor:$weightDecay, AnyRankedTensor:$correction1,
-    AnyRankedTensor:$correction2, AnyRankedTensor:$apply, StrAttr:$site);
-  let results = (outs AnyRankedTensor:$newParameter, AnyRankedTensor:$newFirstMoment,
-                      AnyRankedTensor:$newSecondMoment);
+  let arguments = (ins Weir_Tensor:$parameter, Weir_Tensor:$firstMoment,
+    Weir_Tensor:$secondMoment, Weir_Tensor:$gradient, Weir_Tensor:$scale,
+    Weir_Tensor:$learningRate, Weir_Tensor:$beta1, Weir_Tensor:$beta2,
+    Weir_Tensor:$epsilon, Weir_Tensor:$weightDecay, Weir_Tensor:$correction1,
+    Weir_Tensor:$correction2, Weir_Tensor:$apply, StrAttr:$site);
+  let results = (outs Weir_Tensor:$newParameter, Weir_Tensor:$newFirstMoment,
+                      Weir_Tensor:$newSecondMoment);
   let assemblyFormat = "operands `site` $site attr-dict `:` functional-type(operands, results)";
   let hasVerifier = 1;
 }
@@ -682,10 +721,10 @@ def Graph_SgdOp : Graph_ComputeOp<"sgd", [Graph_SiteOpInterface]> {
     %p1, %b1 = graph.sgd %p, %b, %g, %scale, %lr, %momentum, %wd, %apply site "wte/sgd" : (...) -> (...)
     ```
   }];
-  let arguments = (ins AnyRankedTensor:$parameter, AnyRankedTensor:$momentumBuffer,
-    AnyRankedTensor:$gradient, AnyRankedTensor:$scale, AnyRankedTensor:$learningRate,
-    AnyRankedTensor:$momentum, AnyRankedTensor:$weightDecay, AnyRankedTensor:$apply, StrAttr:$site);
-  let results = (outs AnyRankedTensor:$newParameter, AnyRankedTensor:$newMomentumBuffer);
+  let arguments = (ins Weir_Tensor:$parameter, Weir_Tensor:$momentumBuffer,
+    Weir_Tensor:$gradient, Weir_Tensor:$scale, Weir_Tensor:$learningRate,
+    Weir_Tensor:$momentum, Weir_Tensor:$weightDecay, Weir_Tensor:$apply, StrAttr:$site);
+  let results = (outs Weir_Tensor:$newParameter, Weir_Tensor:$newMomentumBuffer);
   let assemblyFormat = "operands `site` $site attr-dict `:` functional-type(operands, results)";
   let hasVerifier = 1;
 }

@@ -2,6 +2,7 @@
 #ifndef WEIR_DIALECTS_KERNEL_KERNELOPS
 #define WEIR_DIALECTS_KERNEL_KERNELOPS
 
+include "dialects/Dist/StaticTensor.td"
 include "mlir/IR/AttrTypeBase.td"
 include "mlir/IR/BuiltinAttributes.td"
 include "mlir/IR/EnumAttr.td"
@@ -72,11 +73,11 @@ def Kernel_GenericOp : Kernel_Op<"generic", [Pure, SingleBlock, IsolatedFromAbov
     - with combiner `none` every loop appears in every result's map
     - body arguments and yielded scalars are the element types
   }];
-  let arguments = (ins Variadic<AnyRankedTensor>:$inputs, AffineMapArrayAttr:$maps,
+  let arguments = (ins Variadic<Weir_Tensor>:$inputs, AffineMapArrayAttr:$maps,
                        DefaultValuedAttr<EnumAttr<Kernel_Dialect, Kernel_Combiner, "combiner">,
                          "::weir::kernel::Combiner::None">:$combiner);
   let regions = (region SizedRegion<1>:$body);
-  let results = (outs Variadic<AnyRankedTensor>:$outputs);
+  let results = (outs Variadic<Weir_Tensor>:$outputs);
   let hasCustomAssemblyFormat = 1;
   let hasVerifier = 1;
   let extraClassDeclaration = [{
@@ -91,7 +92,8 @@ def Kernel_GenericOp : Kernel_Op<"generic", [Pure, SingleBlock, IsolatedFromAbov
   }];
 }
 
-def Kernel_YieldOp : Kernel_Op<"yield", [Pure, Terminator]> {
+def Kernel_YieldOp : Kernel_Op<"yield", [Pure, Terminator, ParentOneOf<["GenericOp", "FuncOp"]>]> {
+  let hasVerifier = 1;
   let summary = "Ends a generic's body, or a kernel function's.";
   let description = "Scalars in `kernel.generic`, tensors in `kernel.func`.";
   let arguments = (ins Variadic<AnyType>:$values);
@@ -99,6 +101,7 @@ def Kernel_YieldOp : Kernel_Op<"yield", [Pure, Terminator]> {
 }
 
 def Kernel_IndexOp : Kernel_Op<"index", [Pure]> {
+  let hasVerifier = 1;
   let summary = "The logical index of a loop of the enclosing generic, as i64.";
   let description = [{
     On a shard the local index plus the shard's offset, so that masks, iota and
@@ -138,8 +141,8 @@ def Kernel_GatherOp : Kernel_Op<"gather", [Pure]> {
     %y = kernel.gather %table, %ids : (tensor<96x8xf32>, tensor<4xi32>) -> tensor<4x8xf32>
     ```
   }];
-  let arguments = (ins AnyRankedTensor:$table, AnyRankedTensor:$indices);
-  let results = (outs AnyRankedTensor:$output);
+  let arguments = (ins Weir_Tensor:$table, Weir_Tensor:$indices);
+  let results = (outs Weir_Tensor:$output);
   let assemblyFormat = "$table `,` $indices attr-dict `:` functional-type(operands, results)";
   let hasVerifier = 1;
 }
@@ -154,8 +157,8 @@ def Kernel_ScatterAddOp : Kernel_Op<"scatter_add", [Pure]> {
     %y = kernel.scatter_add %ids, %updates : (tensor<4xi32>, tensor<4x8xf32>) -> tensor<96x8xf32>
     ```
   }];
-  let arguments = (ins AnyRankedTensor:$indices, AnyRankedTensor:$updates);
-  let results = (outs AnyRankedTensor:$output);
+  let arguments = (ins Weir_Tensor:$indices, Weir_Tensor:$updates);
+  let results = (outs Weir_Tensor:$output);
   let assemblyFormat = "$indices `,` $updates attr-dict `:` functional-type(operands, results)";
   let hasVerifier = 1;
 }
@@ -167,8 +170,8 @@ def Kernel_ReshapeOp : Kernel_Op<"reshape", [Pure]> {
     %y = kernel.reshape %x : (tensor<4x6xf32>) -> tensor<2x2x6xf32>
     ```
   }];
-  let arguments = (ins AnyRankedTensor:$input);
-  let results = (outs AnyRankedTensor:$output);
+  let arguments = (ins Weir_Tensor:$input);
+  let results = (outs Weir_Tensor:$output);
   let assemblyFormat = "$input attr-dict `:` functional-type(operands, results)";
   let hasVerifier = 1;
 }
@@ -180,8 +183,8 @@ def Kernel_TransposeOp : Kernel_Op<"transpose", [Pure]> {
     %y = kernel.transpose %x [1, 0] : (tensor<4x6xf32>) -> tensor<6x4xf32>
     ```
   }];
-  let arguments = (ins AnyRankedTensor:$input, DenseI64ArrayAttr:$permutation);
-  let results = (outs AnyRankedTensor:$output);
+  let arguments = (ins Weir_Tensor:$input, DenseI64ArrayAttr:$permutation);
+  let results = (outs Weir_Tensor:$output);
   let assemblyFormat = "$input $permutation attr-dict `:` functional-type(operands, results)";
   let hasVerifier = 1;
 }
@@ -193,8 +196,8 @@ def Kernel_SliceOp : Kernel_Op<"slice", [Pure]> {
     %y = kernel.slice %x [0, 2] : (tensor<4x6xf32>) -> tensor<4x3xf32>
     ```
   }];
-  let arguments = (ins AnyRankedTensor:$input, DenseI64ArrayAttr:$offsets);
-  let results = (outs AnyRankedTensor:$output);
+  let arguments = (ins Weir_Tensor:$input, DenseI64ArrayAttr:$offsets);
+  let results = (outs Weir_Tensor:$output);
   let assemblyFormat = "$input $offsets attr-dict `:` functional-type(operands, results)";
   let hasVerifier = 1;
 }
@@ -206,8 +209,8 @@ def Kernel_ConcatOp : Kernel_Op<"concat", [Pure]> {
     %y = kernel.concat %a, %b dim 1 : (tensor<4x2xf32>, tensor<4x3xf32>) -> tensor<4x5xf32>
     ```
   }];
-  let arguments = (ins Variadic<AnyRankedTensor>:$inputs, I64Attr:$dim);
-  let results = (outs AnyRankedTensor:$output);
+  let arguments = (ins Variadic<Weir_Tensor>:$inputs, I64Attr:$dim);
+  let results = (outs Weir_Tensor:$output);
   let assemblyFormat = "$inputs `dim` $dim attr-dict `:` functional-type(operands, results)";
   let hasVerifier = 1;
 }
@@ -220,7 +223,7 @@ def Kernel_ConstantOp : Kernel_Op<"constant", [Pure, ConstantLike, AllTypesMatch
     ```
   }];
   let arguments = (ins TypedAttrInterface:$value);
-  let results = (outs AnyRankedTensor:$output);
+  let results = (outs Weir_Tensor:$output);
   let assemblyFormat = "attr-dict $value";
   let hasFolder = 1;
   let hasVerifier = 1;
@@ -238,7 +241,22 @@ def Kernel_FuncOp : Kernel_Op<"func", [IsolatedFromAbove, Symbol, SingleBlock]> 
     the destination is also updated in place (`tied`: for each result the index
     of the input that is the same memory, or -1). `strides` holds, for every
     argument, the element strides of its view. `chunks` is the number of
-    parallel chunks. Kernels of equal structure are one function.
+    parallel chunks. Kernels of equal structure are one function. Other
+    attributes follow the keyword `attributes`.
+
+    ```mlir
+    kernel.func @residual ins(%x: tensor<4x8xf32> strides [8, 1])
+        outs(%d: tensor<4x8xf32> strides [8, 1] tied 0) chunks 2 {
+      ...
+      kernel.yield %y : tensor<4x8xf32>
+    }
+    ```
+
+    Constraints:
+    - every argument has strides, one for each dim
+    - a tied input exists, has the destination's type, and is tied once
+    - `chunks` is positive
+    - the body yields one tensor for each destination, of its type
   }];
   let arguments = (ins SymbolNameAttr:$sym_name, I64Attr:$numInputs,
                        DenseI64ArrayAttr:$tied, ArrayAttr:$strides, I64Attr:$chunks);
@@ -247,16 +265,22 @@ def Kernel_FuncOp : Kernel_Op<"func", [IsolatedFromAbove, Symbol, SingleBlock]> 
   let hasVerifier = 1;
 }
 
-def Kernel_LaunchOp : Kernel_Op<"launch", [Pure, AttrSizedOperandSegments]> {
+def Kernel_LaunchOp : Kernel_Op<"launch", [Pure, AttrSizedOperandSegments,
+    DeclareOpInterfaceMethods<SymbolUserOpInterface>]> {
   let summary = "Runs a kernel; result `i` is destination `i` after it.";
   let description = [{
     ```mlir
     %y = kernel.launch @ln(%x, %g : tensor<4x8xf32>, tensor<8xf32>) into (%d : tensor<4x8xf32>) site "h.0.ln_1"
+        -> tensor<4x8xf32>
     ```
+
+    Constraints:
+    - the kernel exists; inputs and destinations have its arguments' types
+    - one result for each destination, of its type
   }];
-  let arguments = (ins FlatSymbolRefAttr:$kernel, Variadic<AnyRankedTensor>:$inputs,
-                       Variadic<AnyRankedTensor>:$dests, StrAttr:$site);
-  let results = (outs Variadic<AnyRankedTensor>:$results);
+  let arguments = (ins FlatSymbolRefAttr:$kernel, Variadic<Weir_Tensor>:$inputs,
+                       Variadic<Weir_Tensor>:$dests, StrAttr:$site);
+  let results = (outs Variadic<Weir_Tensor>:$results);
   let assemblyFormat = [{
     $kernel `(` ($inputs^ `:` type($inputs))? `)` `into` `(` ($dests^ `:` type($dests))? `)`
     `site` $site attr-dict (`->` type($results)^)?
@@ -273,12 +297,18 @@ def Kernel_ContractOp : Kernel_Op<"contract", [Pure]> {
 
     ```mlir
     %c = kernel.contract %a, %b into %d maps [#a, #b, #c] site "h.0.fc"
-        : tensor<4x8xf32>, tensor<8x6xf32>, tensor<4x6xf32>
+        : tensor<4x8xf32>, tensor<8x6xf32>, tensor<4x6xf32> -> tensor<4x6xf32>
     ```
+
+    Constraints:
+    - three maps over the same loops, of loop dims only, none twice in one map
+    - sizes of a loop agree wherever it appears
+    - every loop of the result's map appears in an operand's, every other loop
+      in both
   }];
-  let arguments = (ins AnyRankedTensor:$lhs, AnyRankedTensor:$rhs, AnyRankedTensor:$dest,
+  let arguments = (ins Weir_Tensor:$lhs, Weir_Tensor:$rhs, Weir_Tensor:$dest,
                        AffineMapArrayAttr:$maps, UnitAttr:$accumulate, StrAttr:$site);
-  let results = (outs AnyRankedTensor:$output);
+  let results = (outs Weir_Tensor:$output);
   let assemblyFormat = [{
     $lhs `,` $rhs `into` $dest `maps` $maps (`accumulate` $accumulate^)? `site` $site attr-dict
     `:` type($lhs) `,` type($rhs) `,` type($dest) `->` type($output)
@@ -296,9 +326,14 @@ def Kernel_ViewOp : Kernel_Op<"view", [Pure]> {
     ```mlir
     %v = kernel.view %x offset 8 strides [16, 1] : (tensor<4x16xf32>) -> tensor<4x8xf32>
     ```
+
+    Constraints:
+    - one stride for each dim of the result, none negative
+    - every element of the result lies in the operand
+    - the operand is not itself a view
   }];
-  let arguments = (ins AnyRankedTensor:$input, I64Attr:$offset, DenseI64ArrayAttr:$strides);
-  let results = (outs AnyRankedTensor:$output);
+  let arguments = (ins Weir_Tensor:$input, I64Attr:$offset, DenseI64ArrayAttr:$strides);
+  let results = (outs Weir_Tensor:$output);
   let assemblyFormat = [{
     $input `offset` $offset `strides` $strides attr-dict `:` functional-type(operands, results)
   }];
@@ -315,7 +350,7 @@ def Kernel_EmptyOp : Kernel_Op<"empty", []> {
     ```
   }];
   let arguments = (ins StrAttr:$site);
-  let results = (outs AnyRankedTensor:$output);
+  let results = (outs Weir_Tensor:$output);
   let assemblyFormat = "$site attr-dict `:` type($output)";
 }
 
@@ -323,12 +358,13 @@ def Kernel_FillOp : Kernel_Op<"fill", [Pure]> {
   let summary = "Sets every element of a destination.";
   let description = [{
     ```mlir
-    %z = kernel.fill 0.0 into %d : tensor<4x8xf32>
+    %z = kernel.fill 0.0 into %d : tensor<4x8xf32> -> tensor<4x8xf32>
     ```
   }];
-  let arguments = (ins F64Attr:$value, AnyRankedTensor:$dest);
-  let results = (outs AnyRankedTensor:$output);
+  let arguments = (ins F64Attr:$value, Weir_Tensor:$dest);
+  let results = (outs Weir_Tensor:$output);
   let assemblyFormat = "$value `into` $dest attr-dict `:` type($dest) `->` type($output)";
+  let hasVerifier = 1;
 }
 
 #endif // WEIR_DIALECTS_KERNEL_KERNELOPS

@@ -389,7 +389,7 @@ std::string jsonQuote(std::string_view text) {
       out += "\\r";
     } else if (c == '\t') {
       out += "\\t";
-    } else if (c < 0x20 || c == 0x7F) {
+    } else if (c < 0x20) {
       out += "\\u00";
       out += digits[c >> 4];
       out += digits[c & 15];

@@ -73,7 +73,9 @@ public:
 
   /// Appends; buffered by the system only.
   Status write(const void *data, uint64_t size);
-  Status write(std::string_view data) { return write(data.data(), data.size()); }
+  Status write(std::string_view data) {
+    return write(data.data(), data.size());
+  }
   /// Writes at `offset` from the start, without moving the end of `write`.
   Status writeAt(uint64_t offset, const void *data, uint64_t size);
   /// Bytes appended so far.

@@ -123,10 +123,9 @@ struct TensorSpec {
 class SafetensorsWriter {
 public:
   /// `metadata` is what loaders expect: {"format": "pt"}.
-  static StatusOr<SafetensorsWriter>
-  create(const std::string &path, std::vector<TensorSpec> tensors,
-         const std::map<std::string, std::string> &metadata = {{"format",
-                                                                "pt"}});
+  static StatusOr<SafetensorsWriter> create(
+      const std::string &path, std::vector<TensorSpec> tensors,
+      const std::map<std::string, std::string> &metadata = {{"format", "pt"}});
 
   /// Writes the whole of a tensor; `size` must be its size in bytes.
   Status write(std::string_view tensor, const void *data, uint64_t size);

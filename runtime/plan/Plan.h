@@ -59,6 +59,10 @@ struct TensorLayout {
   std::vector<int> partialAxes;
 };
 
+/// Alignment in bytes of segments and of the places in them: a cache line and
+/// the widest vector.
+constexpr int64_t bufferAlignment = 64;
+
 struct Segment {
   enum class Kind { Parameters, State, Step, Workspace };
   std::string name;
@@ -66,7 +70,8 @@ struct Segment {
   int64_t bytes = 0; // per rank
 };
 
-/// A place in a segment. `slots` copies lie `slotStride` bytes apart; a firing
+/// A place in a segment, its offset and slot stride multiples of
+/// `bufferAlignment`. `slots` copies lie `slotStride` bytes apart; a firing
 /// for micro-batch j uses slot j mod slots. A buffer bound to a caller's tensor
 /// (`binding` >= 0, an index into the entry's inputs, or its outputs when
 /// `bindingIsOutput`) uses the caller's memory: an input on all ranks, an output
@@ -152,7 +157,9 @@ struct Actor {
 };
 
 /// A value that crosses streams: consumers may fire for a piece only after the
-/// producer did; the producer may fire again only while a slot is free.
+/// producer did; the producer may fire again only while a slot is free: for
+/// micro-batch j when all consumers fired for j - slots. A consumer that fires
+/// once a step takes what the producer's last firing left and holds no slot.
 struct Register {
   int buffer = -1;
   int producer = -1;          // actor
@@ -161,9 +168,14 @@ struct Register {
 };
 
 /// `after` may fire only when `before` has fired in the same step (and for the
-/// same micro-batch where both fire for each): the two share memory.
+/// same micro-batch where both fire for each): the two share memory. Where both
+/// fire for each micro-batch, `distance` shifts it: `after` for micro-batch
+/// j + distance waits for `before` for j (1: the wrap to the next micro-batch).
+/// An edge from an actor that fires for each to one that fires once waits for
+/// the last firing.
 struct ReuseEdge {
   int before = -1, after = -1; // actors
+  int distance = 0;
 };
 
 struct ScheduleItem {
@@ -232,12 +244,17 @@ struct Plan {
 StatusOr<Plan> parsePlan(std::string_view text, const std::string &path);
 /// Deterministic JSON text of a plan.
 std::string printPlan(const Plan &plan);
+/// Digest of the names and kinds of all members of a plan: 64 hexadecimal
+/// digits that change whenever the plan's format does.
+std::string planSchemaHash();
 /// Structure: indices in range, places inside segments, extents within
 /// capacities, schedules that fire each actor as often as it should; then
 /// liveness: the waits of one step (collectives join their ranks) have no cycle,
 /// reported by the actors on it.
 Status verifyPlan(const Plan &plan);
 
+/// The largest value of an expression over all coordinates.
+int64_t largestValue(const ScalarExpr &expr, const std::vector<MeshAxis> &mesh);
 /// Value of an expression at mesh coordinates (one an axis).
 int64_t evaluate(const ScalarExpr &expr, const std::vector<MeshAxis> &mesh,
                  const std::vector<int64_t> &coordinates);

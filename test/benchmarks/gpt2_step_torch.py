@@ -19,10 +19,10 @@ Output: one line of seconds a step, then a summary; with `--json` one object.
 serves steps in turn with another program, so that both meet the same machine:
 after the warm-up it prints `ready {settings}`; for every line `step` on
 standard input it runs one step and prints its seconds; `loss` prints the loss
-of the last step; `quit` or the end of input ends it. While it waits it uses
-no CPU (OpenMP's spinning is turned off before torch loads: GOMP_SPINCOUNT=0
-and passive waiting), or it would slow down its peer. `--spin` leaves OpenMP as
-it is, for timing alone. A driver is a few lines:
+of the last step; `quit` or the end of input ends it. OpenMP keeps its own
+settings, so that the peer is timed as its users run it: libgomp's threads spin
+for a bounded while after a step and then sleep, and a waiting process uses no
+CPU. Do not set OMP_WAIT_POLICY=active around it. A driver is a few lines:
 
     peer = subprocess.Popen([..., "--serve"], stdin=PIPE, stdout=PIPE, text=True)
     assert peer.stdout.readline().startswith("ready")
@@ -55,8 +55,6 @@ def parseArguments():
                         help="clip gradients by this global norm")
     parser.add_argument("--compile", action="store_true",
                         help="torch.compile the forward and backward")
-    parser.add_argument("--spin", action="store_true",
-                        help="let OpenMP threads spin while they wait")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--serve", action="store_true",
                         help="run one step for each line of standard input")
@@ -114,7 +112,7 @@ def makeStep(arguments):
         parameters=sum(p.numel() for p in model.parameters()),
         batch=arguments.batch, sequence=arguments.sequence,
         threads=arguments.threads, clip=arguments.clip, dtype="f32",
-        optimizer="AdamW fused", spin=arguments.spin)
+        optimizer="AdamW fused")
     return step, settings
 
 
@@ -142,9 +140,6 @@ def main():
     # Read by the OpenMP library as torch loads it.
     os.environ["OMP_NUM_THREADS"] = str(arguments.threads)
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
-    if arguments.serve and not arguments.spin:
-        os.environ["OMP_WAIT_POLICY"] = "passive"
-        os.environ["GOMP_SPINCOUNT"] = "0"
     step, settings = makeStep(arguments)
     for _ in range(arguments.warmup):
         step()

@@ -52,7 +52,9 @@ def differingElements(one, two):
 def openFolder(folder):
     """The model, and what transformers says was wrong with the folder."""
     model, info = AutoModelForCausalLM.from_pretrained(
-        folder, dtype="auto", output_loading_info=True)
+        folder, dtype="auto", output_loading_info=True,
+        # Reported below instead of raised.
+        ignore_mismatched_sizes=True)
     problems = []
     for key, words in (("missing_keys", "not in the folder"),
                        ("unexpected_keys", "unknown to the model"),
@@ -107,6 +109,9 @@ def main():
         expected = load_file(arguments.expected)
     except Exception as error:
         print(f"{arguments.expected}: {error}", file=sys.stderr)
+        return 3
+    if not arguments.folder.is_dir():
+        print(f"{arguments.folder}: no such folder", file=sys.stderr)
         return 3
     try:
         model, problems = openFolder(arguments.folder)
