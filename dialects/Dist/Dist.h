@@ -61,6 +61,11 @@ namespace weir::dist {
 LayoutAttr parseLayout(llvm::StringRef text, mlir::MLIRContext *context,
                        llvm::function_ref<mlir::InFlightDiagnostic()> emitError);
 
+/// The entries of a layout, `[S(0), B, P(sum)]`, within other text.
+mlir::ParseResult parseLayoutEntries(mlir::AsmParser &parser,
+                                     LayoutAttr &layout);
+void printLayoutEntries(llvm::raw_ostream &os, LayoutAttr layout);
+
 /// Capacity of a dimension of `size` elements split over `axes` in order.
 int64_t capacityOf(int64_t size, llvm::ArrayRef<int64_t> axes, MeshAttr mesh);
 

@@ -3,6 +3,7 @@
 #include "dialects/Dist/Dist.h"
 
 #include "mlir/AsmParser/AsmParser.h"
+#include "llvm/ADT/StringSet.h"
 
 using namespace mlir;
 using namespace weir;
@@ -81,7 +82,8 @@ static ParseResult parseAxisLayout(AsmParser &parser, AxisLayout &entry) {
 }
 
 /// Parses `[S(0), B, P(sum)]`.
-static ParseResult parseLayoutList(AsmParser &parser, LayoutAttr &layout) {
+ParseResult weir::dist::parseLayoutEntries(AsmParser &parser,
+                                           LayoutAttr &layout) {
   SmallVector<AxisLayout> axes;
   if (parser.parseCommaSeparatedList(AsmParser::Delimiter::Square, [&] {
         return parseAxisLayout(parser, axes.emplace_back());
@@ -91,7 +93,7 @@ static ParseResult parseLayoutList(AsmParser &parser, LayoutAttr &layout) {
   return success();
 }
 
-static void printLayoutList(llvm::raw_ostream &os, LayoutAttr layout) {
+void weir::dist::printLayoutEntries(llvm::raw_ostream &os, LayoutAttr layout) {
   os << "[";
   llvm::interleaveComma(layout.getAxes(), os);
   os << "]";
@@ -216,7 +218,7 @@ SmallVector<int64_t> LayoutAttr::axesOfDim(int64_t dim) const {
 
 Attribute LayoutAttr::parse(AsmParser &parser, Type) {
   LayoutAttr layout;
-  if (parser.parseLess() || parseLayoutList(parser, layout) ||
+  if (parser.parseLess() || parseLayoutEntries(parser, layout) ||
       parser.parseGreater())
     return {};
   return layout;
@@ -224,7 +226,7 @@ Attribute LayoutAttr::parse(AsmParser &parser, Type) {
 
 void LayoutAttr::print(AsmPrinter &printer) const {
   printer << "<";
-  printLayoutList(printer.getStream(), *this);
+  printLayoutEntries(printer.getStream(), *this);
   printer << ">";
 }
 
@@ -233,10 +235,9 @@ LayoutAttr::verifyEncoding(ArrayRef<int64_t> shape, Type elementType,
                            function_ref<InFlightDiagnostic()> emitError) const {
   for (const AxisLayout &axis : getAxes())
     if (axis.isSplit() && axis.dim >= static_cast<int64_t>(shape.size())) {
-      InFlightDiagnostic diag = emitError();
-      diag << "expects the layout to split a dimension of a rank-"
-           << shape.size() << " tensor, got 'S(" << axis.dim << ")'";
-      return diag;
+      emitError() << "expects the layout to split a dimension of a rank-"
+                  << shape.size() << " tensor, got 'S(" << axis.dim << ")'";
+      return failure();
     }
   return success();
 }
@@ -272,7 +273,7 @@ Attribute SignatureAttr::parse(AsmParser &parser, Type) {
   SmallVector<LayoutAttr> operands, results;
   auto parseLayouts = [&](SmallVector<LayoutAttr> &layouts) {
     return parser.parseCommaSeparatedList(AsmParser::Delimiter::Paren, [&] {
-      return parseLayoutList(parser, layouts.emplace_back());
+      return parseLayoutEntries(parser, layouts.emplace_back());
     });
   };
   if (parser.parseLess() || parseLayouts(operands) || parser.parseArrow() ||
@@ -286,7 +287,7 @@ void SignatureAttr::print(AsmPrinter &printer) const {
   auto printLayouts = [&](ArrayRef<LayoutAttr> layouts) {
     os << "(";
     llvm::interleaveComma(layouts, os, [&](LayoutAttr layout) {
-      printLayoutList(os, layout);
+      printLayoutEntries(os, layout);
     });
     os << ")";
   };
@@ -330,15 +331,13 @@ LogicalResult ShardAttr::verify(function_ref<InFlightDiagnostic()> emitError,
 Attribute ShardAttr::parse(AsmParser &parser, Type) {
   SmallVector<ShardDim> dims;
   llvm::SMLoc loc = parser.getCurrentLocation();
-  // Sizes and axes are lexed as a string would be: `0.2` is a number to the
-  // lexer, not two, so that the text after `@` is taken apart by hand.
   auto parseDim = [&]() -> ParseResult {
     ShardDim &dim = dims.emplace_back();
     if (parser.parseInteger(dim.size))
       return failure();
-    StringAttr axes;
-    llvm::SMLoc axesLoc = parser.getCurrentLocation();
-    (void)axesLoc;
+    while (succeeded(parser.parseOptionalColon()))
+      if (parser.parseInteger(dim.axes.emplace_back()))
+        return failure();
     return success();
   };
   if (parser.parseLess() ||
@@ -347,4 +346,101 @@ Attribute ShardAttr::parse(AsmParser &parser, Type) {
     return {};
   return getChecked([&] { return parser.emitError(loc); }, parser.getContext(),
                     dims);
+}
+
+void ShardAttr::print(AsmPrinter &printer) const {
+  llvm::raw_ostream &os = printer.getStream();
+  os << "<[";
+  llvm::interleaveComma(getDims(), os, [&](const ShardDim &dim) {
+    os << dim.size;
+    for (int64_t axis : dim.axes)
+      os << ":" << axis;
+  });
+  os << "]>";
+}
+
+LogicalResult
+ShardAttr::verifyEncoding(ArrayRef<int64_t> shape, Type elementType,
+                          function_ref<InFlightDiagnostic()> emitError) const {
+  if (getDims().size() != shape.size()) {
+    emitError() << "expects a shard of " << shape.size()
+                << " dimensions, as the tensor has, got " << getDims().size();
+    return failure();
+  }
+  for (auto [index, dim, capacity] : llvm::enumerate(getDims(), shape)) {
+    // A capacity is the largest shard's; which one depends on the mesh, which
+    // a type does not know.
+    bool fits = dim.axes.empty() ? capacity == dim.size : capacity <= dim.size;
+    if (fits)
+      continue;
+    emitError() << "expects the capacity of dimension " << index << " to be "
+                << (dim.axes.empty() ? "" : "at most ") << dim.size << ", got "
+                << capacity;
+    return failure();
+  }
+  return success();
+}
+
+//===----------------------------------------------------------------------===//
+// Helpers
+//===----------------------------------------------------------------------===//
+
+int64_t weir::dist::capacityOf(int64_t size, ArrayRef<int64_t> axes,
+                               MeshAttr mesh) {
+  for (int64_t axis : axes)
+    size = capacityOf(size, mesh.getSizes()[axis]);
+  return size;
+}
+
+SmallVector<int64_t> weir::dist::getLogicalShape(RankedTensorType type) {
+  auto shard = llvm::dyn_cast_if_present<ShardAttr>(type.getEncoding());
+  if (!shard)
+    return SmallVector<int64_t>(type.getShape());
+  return llvm::map_to_vector(shard.getDims(),
+                             [](const ShardDim &dim) { return dim.size; });
+}
+
+RankedTensorType weir::dist::withEncoding(RankedTensorType type,
+                                          Attribute encoding) {
+  return RankedTensorType::get(type.getShape(), type.getElementType(),
+                               encoding);
+}
+
+RankedTensorType weir::dist::getLocalType(RankedTensorType logical,
+                                          LayoutAttr layout, MeshAttr mesh) {
+  SmallVector<ShardDim> dims;
+  SmallVector<int64_t> shape;
+  bool whole = true;
+  for (auto [index, size] : llvm::enumerate(logical.getShape())) {
+    ShardDim &dim = dims.emplace_back();
+    dim.size = size;
+    for (int64_t axis : layout.axesOfDim(static_cast<int64_t>(index)))
+      dim.axes.push_back(axis);
+    whole &= dim.axes.empty();
+    shape.push_back(capacityOf(size, dim.axes, mesh));
+  }
+  Attribute encoding;
+  if (!whole)
+    encoding = ShardAttr::get(logical.getContext(), dims);
+  return RankedTensorType::get(shape, logical.getElementType(), encoding);
+}
+
+MeshAttr weir::dist::getMesh(ModuleOp module) {
+  return module->getAttrOfType<MeshAttr>(DistDialect::getMeshAttrName());
+}
+
+//===----------------------------------------------------------------------===//
+// Generated definitions
+//===----------------------------------------------------------------------===//
+
+#include "dialects/Dist/DistEnums.cpp.inc"
+
+#define GET_ATTRDEF_CLASSES
+#include "dialects/Dist/DistAttrs.cpp.inc"
+
+void DistDialect::registerAttributes() {
+  addAttributes<
+#define GET_ATTRDEF_LIST
+#include "dialects/Dist/DistAttrs.cpp.inc"
+      >();
 }

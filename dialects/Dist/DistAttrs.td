@@ -36,6 +36,7 @@ def Dist_Dialect : Dialect {
     }
     /// Variable, entry argument and entry result attribute: `#dist.layout`.
     static constexpr llvm::StringLiteral getLayoutAttrName() { return "dist.layout"; }
+    void registerAttributes();
   }];
 }
 
@@ -50,6 +51,7 @@ def Dist_ReductionMin : I32EnumAttrCase<"Min", 2, "min">;
 def Dist_Reduction : I32EnumAttr<"Reduction", "how partial values combine",
     [Dist_ReductionSum, Dist_ReductionMax, Dist_ReductionMin]> {
   let cppNamespace = "::weir::dist";
+  let genSpecializedAttr = 0;
 }
 def Dist_ReductionAttr : EnumAttr<Dist_Dialect, Dist_Reduction, "reduction">;
 
@@ -133,8 +135,8 @@ def Dist_ShardAttr : Dist_Attr<"Shard", "shard",
     mesh axes that split it (outermost first); extents and offsets follow from
     these and a rank's coordinates.
 
-    Example: `tensor<13x64xf32, #dist.shard<[25@1, 64]>>` is a 25x64 tensor
-    whose rows are split by mesh axis 1; `12@0.2` is split by axes 0, then 2.
+    Example: `tensor<13x64xf32, #dist.shard<[25:1, 64]>>` is a 25x64 tensor
+    whose rows are split by mesh axis 1; `12:0:2` is split by axes 0, then 2.
 
     Constraints:
     - as many dimensions as the tensor has, sizes are not negative

@@ -75,7 +75,7 @@ def Dist_AllGatherOp : Dist_CollectiveOp<"all_gather", (ins I64Attr:$dim)> {
 
     ```mlir
     %1 = dist.all_gather %0 {axes = array<i64: 0>, dim = 0 : i64}
-        : (tensor<3xf32, #dist.shard<[5@0]>>) -> tensor<5xf32>
+        : (tensor<3xf32, #dist.shard<[5:0]>>) -> tensor<5xf32>
     ```
   }];
 }
@@ -88,7 +88,7 @@ def Dist_ReduceScatterOp : Dist_CollectiveOp<"reduce_scatter",
 
     ```mlir
     %1 = dist.reduce_scatter %0 {axes = array<i64: 0>, dim = 0 : i64, reduction = #dist<reduction sum>}
-        : (tensor<5xf32>) -> tensor<3xf32, #dist.shard<[5@0]>>
+        : (tensor<5xf32>) -> tensor<3xf32, #dist.shard<[5:0]>>
     ```
   }];
 }
@@ -101,7 +101,7 @@ def Dist_AllToAllOp : Dist_CollectiveOp<"all_to_all", (ins I64Attr:$gatherDim, I
 
     ```mlir
     %1 = dist.all_to_all %0 {axes = array<i64: 0>, gatherDim = 0 : i64, splitDim = 1 : i64}
-        : (tensor<3x8xf32, #dist.shard<[5@0, 8]>>) -> tensor<5x4xf32, #dist.shard<[5, 8@0]>>
+        : (tensor<3x8xf32, #dist.shard<[5:0, 8]>>) -> tensor<5x4xf32, #dist.shard<[5, 8:0]>>
     ```
   }];
 }
@@ -114,7 +114,7 @@ def Dist_LocalSliceOp : Dist_Op<"local_slice", [Pure]> {
 
     ```mlir
     %1 = dist.local_slice %0 {axes = array<i64: 0>, dim = 0 : i64}
-        : (tensor<5xi32>) -> tensor<3xi32, #dist.shard<[5@0]>>
+        : (tensor<5xi32>) -> tensor<3xi32, #dist.shard<[5:0]>>
     ```
   }];
   let arguments = (ins Weir_Tensor:$input, DenseI64ArrayAttr:$axes, I64Attr:$dim);

@@ -10,6 +10,10 @@
 #include "dialects/Graph/GraphEnums.h.inc"
 #include "dialects/Graph/GraphInterfaces.h.inc"
 
+namespace weir::graph::detail {
+struct InitializerAttrStorage;
+} // namespace weir::graph::detail
+
 #define GET_ATTRDEF_CLASSES
 #include "dialects/Graph/GraphAttrs.h.inc"
 

@@ -49,6 +49,7 @@ def Graph_VariableKind : I32EnumAttr<"VariableKind", "what a variable is for", [
     I32EnumAttrCase<"Cache", 2, "cache">,
     I32EnumAttrCase<"Counter", 3, "counter">]> {
   let cppNamespace = "::weir::graph";
+  let genSpecializedAttr = 0;
 }
 
 def Graph_InitializerKind : I32EnumAttr<"InitializerKind", "distribution of first values", [
@@ -56,6 +57,7 @@ def Graph_InitializerKind : I32EnumAttr<"InitializerKind", "distribution of firs
     I32EnumAttrCase<"Normal", 1, "normal">,
     I32EnumAttrCase<"Uniform", 2, "uniform">]> {
   let cppNamespace = "::weir::graph";
+  let genSpecializedAttr = 0;
 }
 
 def Graph_InitializerAttr : AttrDef<Graph_Dialect, "Initializer"> {
@@ -85,8 +87,8 @@ def Graph_StoredAttr : AttrDef<Graph_Dialect, "Stored"> {
 
     Example: `#graph.stored<"h.0.attn.c_attn.weight", [48, 144]>`
   }];
-  let parameters = (ins "::mlir::StringAttr":$name, OptionalArrayRefParameter<"int64_t">:$shape);
-  let assemblyFormat = "`<` $name `,` `[` ($shape^)? `]` `>`";
+  let parameters = (ins "::mlir::StringAttr":$name, ArrayRefParameter<"int64_t">:$shape);
+  let hasCustomAssemblyFormat = 1;
   let genVerifyDecl = 1;
 }
 
@@ -190,7 +192,10 @@ def Graph_OneTypeUpToLayout : NativeOpTrait<"OneTypeUpToLayout"> {
 // first operand's.
 class Graph_ElementwiseOp<string opMnemonic, list<Trait> traits = []>
     : Graph_ComputeOp<opMnemonic, !listconcat([Graph_OneTypeUpToLayout, Elementwise,
-        DeclareOpInterfaceMethods<InferTypeOpInterface, ["isCompatibleReturnTypes"]>], traits)> {
+        DeclareOpInterfaceMethods<InferTypeOpInterface>], traits)> {
+  let extraClassDeclaration = [{
+    static bool isCompatibleReturnTypes(::mlir::TypeRange a, ::mlir::TypeRange b);
+  }];
   let extraClassDefinition = [{
     ::llvm::LogicalResult $cppClass::inferReturnTypes(
         ::mlir::MLIRContext *, ::std::optional<::mlir::Location>,
@@ -246,6 +251,7 @@ def Graph_GeluKind : I32EnumAttr<"GeluKind", "which GELU", [
     I32EnumAttrCase<"Tanh", 1, "tanh">,
     I32EnumAttrCase<"Quick", 2, "quick">]> {
   let cppNamespace = "::weir::graph";
+  let genSpecializedAttr = 0;
 }
 
 def Graph_GeluOp : Graph_ComputeOp<"gelu", [SameOperandsAndResultType, Elementwise]> {
@@ -279,6 +285,7 @@ def Graph_Predicate : I32EnumAttr<"Predicate", "comparison", [
     I32EnumAttrCase<"Lt", 2, "lt">, I32EnumAttrCase<"Le", 3, "le">,
     I32EnumAttrCase<"Gt", 4, "gt">, I32EnumAttrCase<"Ge", 5, "ge">]> {
   let cppNamespace = "::weir::graph";
+  let genSpecializedAttr = 0;
 }
 
 def Graph_CompareOp : Graph_ComputeOp<"compare", [SameTypeOperands, SameOperandsAndResultShape]> {
@@ -377,6 +384,7 @@ def Graph_ReductionKind : I32EnumAttr<"ReductionKind", "how elements combine", [
     I32EnumAttrCase<"Sum", 0, "sum">, I32EnumAttrCase<"Max", 1, "max">,
     I32EnumAttrCase<"Min", 2, "min">]> {
   let cppNamespace = "::weir::graph";
+  let genSpecializedAttr = 0;
 }
 
 def Graph_ReduceOp : Graph_ComputeOp<"reduce"> {

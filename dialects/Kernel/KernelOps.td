@@ -37,6 +37,7 @@ def Kernel_CombinerMin : I32EnumAttrCase<"Min", 3, "min">;
 def Kernel_Combiner : I32EnumAttr<"Combiner", "how contributions of a reduction combine",
     [Kernel_CombinerNone, Kernel_CombinerSum, Kernel_CombinerMax, Kernel_CombinerMin]> {
   let cppNamespace = "::weir::kernel";
+  let genSpecializedAttr = 0;
 }
 
 //===----------------------------------------------------------------------===//

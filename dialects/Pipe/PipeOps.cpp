@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dialects/Pipe/Pipe.h"
 
+#include "mlir/Interfaces/CallInterfaces.h"
 #include "mlir/Interfaces/FunctionImplementation.h"
 #include "llvm/ADT/StringExtras.h"
+#include "llvm/ADT/StringSet.h"
 
 using namespace mlir;
 using namespace weir::pipe;

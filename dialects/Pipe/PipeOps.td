@@ -33,6 +33,9 @@ def Pipe_TaskKind : I32EnumAttr<"TaskKind", "what a task does", [
 def Pipe_TaskKindAttr : EnumAttr<Pipe_Dialect, Pipe_TaskKind, "task">;
 def Pipe_TaskArrayAttr : TypedArrayAttrBase<Pipe_TaskKindAttr, "kinds of tasks">;
 
+// As I64Attr, read as a signed number.
+def Pipe_Int : TypedSignlessIntegerAttrBase<I64, "int64_t", "64-bit integer attribute">;
+
 class Pipe_Op<string opMnemonic, list<Trait> traits = []>
     : Op<Pipe_Dialect, opMnemonic, traits>;
 
@@ -69,7 +72,7 @@ def Pipe_ProgramOp : Pipe_Op<"program",
       for every micro-batch 0, 1, ..., backward after forward; update once, last
   }];
   let arguments = (ins SymbolNameAttr:$sym_name, TypeAttrOf<FunctionType>:$function_type,
-                       StrAttr:$entry, I64Attr:$role, Pipe_TaskArrayAttr:$tasks,
+                       StrAttr:$entry, Pipe_Int:$role, Pipe_TaskArrayAttr:$tasks,
                        StrAttr:$schedule,
                        OptionalAttr<DictArrayAttr>:$arg_attrs,
                        OptionalAttr<DictArrayAttr>:$res_attrs);

@@ -48,6 +48,8 @@ public:
   Builder(Json &root, int maxDepth) : root(root), maxDepth(maxDepth) {}
 
   std::string failure;
+  /// Characters read up to and with the offending one, where the parser said.
+  std::optional<size_t> position;
 
   bool null() { return place(Json(nullptr)) != nullptr; }
   bool boolean(bool value) { return place(Json(value)) != nullptr; }
@@ -76,8 +78,9 @@ public:
     member = &inserted.first.value();
     return true;
   }
-  bool parse_error(size_t, const std::string &,
+  bool parse_error(size_t charactersRead, const std::string &,
                    const nlohmann::detail::exception &error) {
+    position = charactersRead;
     // "[json.exception.parse_error.101] parse error at line 1, column 2: why";
     // the place is ours to say.
     std::string_view text = error.what();
@@ -143,10 +146,9 @@ StatusOr<JsonView> parseJson(std::string_view text, const std::string &name,
   std::string reason = builder.failure;
   if (trim(text).empty())
     reason = "expects a JSON value, got an empty text";
-  // The parser has read the offending character, hence one before.
-  size_t read = furthest - text.data();
+  size_t read = builder.position.value_or(furthest - text.data());
   size_t line = 1, column = 1;
-  for (size_t i = 0; i + 1 < read; ++i) {
+  for (size_t i = 0; i + 1 < read && i < text.size(); ++i) {
     ++column;
     if (text[i] == '\n') {
       ++line;

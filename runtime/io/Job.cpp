@@ -34,6 +34,9 @@ Status applyOverride(Json &document, const std::string &text,
   for (const std::string &part : parts) {
     if (part.empty())
       return fail("the key has an empty part");
+    // What is not there yet becomes a list where its first item is named.
+    if (node->is_null())
+      *node = part == "0" ? Json::array() : Json::object();
     if (node->is_array()) {
       std::optional<int64_t> position = parseInteger(part);
       int64_t size = static_cast<int64_t>(node->size());
@@ -49,8 +52,6 @@ Status applyOverride(Json &document, const std::string &text,
       node = &(*node)[static_cast<size_t>(*position)];
       continue;
     }
-    if (node->is_null())
-      *node = Json::object();
     if (!node->is_object())
       return fail(path + " is not an object");
     path = jsonPath(path, part);
@@ -181,7 +182,8 @@ private:
                                           std::to_string(c.width));
       c.headDim = std::max<int64_t>(1, c.width / c.heads);
     }
-    if (gpt2 && c.headDim * c.heads != c.width && c.width % c.heads == 0)
+    if (gpt2 && c.heads > 0 && c.width % c.heads == 0 &&
+        c.headDim * c.heads != c.width)
       problem("model.config.head_dim", "gpt2 has width / heads");
     if (!gpt2 && c.headDim % 2 != 0)
       problem("model.config.head_dim",

@@ -488,6 +488,21 @@ private:
     int64_t size = byteSize(collective.dtype);
     checkRegion(entry, action.buffers[0], in, size, where + ": in");
     checkRegion(entry, action.buffers[1], out, size, where + ": out");
+    // Peers read `in` while `out` is written; an all-reduce takes care of that.
+    if (collective.op != Collective::Op::AllReduce &&
+        overlap(entry.buffers[action.buffers[0].buffer],
+                entry.buffers[action.buffers[1].buffer]))
+      error(where + ": its in and out share memory, which only an all-reduce "
+                    "may");
+  }
+
+  static bool overlap(const Buffer &x, const Buffer &y) {
+    auto end = [](const Buffer &buffer) {
+      return buffer.offset + (buffer.slots - 1) * buffer.slotStride +
+             buffer.bytes;
+    };
+    return x.segment >= 0 && x.segment == y.segment && x.offset < end(y) &&
+           y.offset < end(x);
   }
 
   /// Each collective occurs once a phase, all phases alike.

@@ -39,8 +39,12 @@ target_precompile_headers(WeirCompilerPCH PRIVATE ${CMAKE_SOURCE_DIR}/dialects/P
 # weir_use_mlir(TARGET LIBS...): include paths, flags, PCH and MLIR libraries.
 function(weir_use_mlir name)
   weir_compiler_flags(${name})
+  # An executable would get -fPIE, which a header precompiled with -fPIC refuses.
+  set_target_properties(${name} PROPERTIES POSITION_INDEPENDENT_CODE OFF)
+  target_compile_options(${name} PRIVATE -fPIC)
   target_precompile_headers(${name} REUSE_FROM WeirCompilerPCH)
   mlir_target_link_libraries(${name} PRIVATE ${ARGN} MLIRIR)
+  target_link_libraries(${name} PRIVATE LLVM)
 endfunction()
 
 # weir_add_compiler_library(NAME SRCS ... [DEPS targets] [MLIR_LIBS libs])
@@ -51,6 +55,7 @@ function(weir_add_compiler_library name)
   target_precompile_headers(${name} REUSE_FROM WeirCompilerPCH)
   target_link_libraries(${name} PUBLIC ${ARG_DEPS})
   mlir_target_link_libraries(${name} PUBLIC ${ARG_MLIR_LIBS} MLIRIR)
+  target_link_libraries(${name} PUBLIC LLVM)
   # Generated headers of the dialects come first for everything.
   if(TARGET WeirDialectHeaders)
     add_dependencies(${name} WeirDialectHeaders)

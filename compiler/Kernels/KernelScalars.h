@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef WEIR_COMPILER_KERNELS_KERNELSCALARS_H
+#define WEIR_COMPILER_KERNELS_KERNELSCALARS_H
+
+#include "dialects/Kernel/Kernel.h"
+
+namespace weir::compiler {
+
+/// Attribute of `kernel.func`: the run-time scalars its code takes, in order,
+/// an array of `array<i64: size, axes..., kind>`, `kind` as in
+/// `plan::ScalarExpr` (1 extent, 2 offset of `size` elements split over `axes`).
+inline constexpr llvm::StringLiteral scalarsAttrName = "scalars";
+
+enum class ScalarKind { Extent = 1, Offset = 2 };
+
+/// A dimension of a local type: `capacity` elements in memory, of which those
+/// of the shard `dim` hold data.
+struct LocalDim {
+  int64_t capacity = 1;
+  dist::ShardDim dim;
+  bool isSplit() const { return !dim.axes.empty(); }
+  bool operator==(const LocalDim &other) const {
+    return capacity == other.capacity && dim == other.dim;
+  }
+};
+LocalDim getLocalDim(mlir::RankedTensorType type, int64_t dim);
+/// The dim that a loop of a generic runs over.
+LocalDim getLoopDim(kernel::GenericOp op, unsigned loop);
+
+/// The scalar of `dist.to_partial` over `axes`: the group coordinate, as the
+/// offset of one element a coordinate. Null when the module has no mesh.
+mlir::DenseI64ArrayAttr getCoordinateScalar(mlir::MLIRContext *context,
+                                            llvm::ArrayRef<int64_t> axes,
+                                            dist::MeshAttr mesh);
+mlir::DenseI64ArrayAttr getScalar(mlir::MLIRContext *context, const dist::ShardDim &dim,
+                                  ScalarKind kind);
+
+/// All scalars that code for `func` may ask for, each once, in order of first
+/// use in the body.
+mlir::ArrayAttr computeKernelScalars(kernel::FuncOp func, dist::MeshAttr mesh);
+
+} // namespace weir::compiler
+
+#endif // WEIR_COMPILER_KERNELS_KERNELSCALARS_H

@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef WEIR_COMPILER_SHARDING_PASSES_H
+#define WEIR_COMPILER_SHARDING_PASSES_H
+
+#include "dialects/Graph/Graph.h"
+
+namespace weir::compiler {
+
+#define GEN_PASS_DECL
+#include "compiler/Sharding/Passes.h.inc"
+
+/// Registers the passes of the plan (layouts) and shard phases by their names.
+void registerShardingPasses();
+
+/// Adds the shard phase: verify, materialise, verify, lower, localise.
+void addShardPasses(mlir::OpPassManager &manager);
+
+} // namespace weir::compiler
+
+#endif // WEIR_COMPILER_SHARDING_PASSES_H
