@@ -130,8 +130,7 @@ private:
     levels[result.level].memo[{value.getAsOpaquePointer(), index}] = result;
     return result;
   }
-  SmallVector<Val> evaluateBody(kernel::GenericOp op, ArrayRef<IndexExpr> indices,
-                                const Index *wantedIndex, unsigned wanted);
+  SmallVector<Val> evaluateBody(kernel::GenericOp op, ArrayRef<IndexExpr> indices);
   Val evaluateOp(Operation *op, ArrayRef<Val> operands, kernel::GenericOp parent,
                  ArrayRef<IndexExpr> indices);
   IrValue convert(Operation *op, ArrayRef<IrValue> operands);
@@ -155,6 +154,7 @@ private:
   // Kernel classes.
   std::vector<Phase> makePhases();
   void emitRows();
+  std::vector<SmallVector<Val>> evaluateRoots(Phase &phase);
   void emitPhase(Phase &phase);
   void emitColumns();
   void emitScatter();
@@ -633,7 +633,7 @@ Val KernelEmitter::evaluate(Value value, const Index &index) {
     }
     unsigned number = cast<OpResult>(value).getResultNumber();
     SmallVector<IndexExpr> indices = KernelNest::loopIndices(generic, number, index);
-    SmallVector<Val> results = evaluateBody(generic, indices, nullptr, 0);
+    SmallVector<Val> results = evaluateBody(generic, indices);
     for (auto [i, result] : llvm::enumerate(results)) {
       Index at = KernelNest::mapIndex(generic.getOutputMap(i), indices);
       remember(generic.getOutputs()[i], at, result);
@@ -690,8 +690,7 @@ Val KernelEmitter::evaluateGather(kernel::GatherOp gather, const Index &index) {
           value.level};
 }
 
-SmallVector<Val> KernelEmitter::evaluateBody(kernel::GenericOp op, ArrayRef<IndexExpr> indices,
-                                             const Index *, unsigned) {
+SmallVector<Val> KernelEmitter::evaluateBody(kernel::GenericOp op, ArrayRef<IndexExpr> indices) {
   llvm::DenseMap<Value, Val> values;
   Block *body = op.getBodyBlock();
   for (auto [i, argument] : llvm::enumerate(body->getArguments()))
@@ -938,7 +937,7 @@ SmallVector<Val> KernelEmitter::evaluateContribution(kernel::GenericOp op) {
   SmallVector<IndexExpr> indices(op.getNumLoops());
   for (unsigned loop = 0; loop < indices.size(); ++loop)
     indices[loop].loop = nest.loopOf(op, loop);
-  return evaluateBody(op, indices, nullptr, 0);
+  return evaluateBody(op, indices);
 }
 
 //===----------------------------------------------------------------------===//
@@ -967,6 +966,19 @@ std::vector<KernelEmitter::Phase> KernelEmitter::makePhases() {
   }
   llvm::stable_sort(phases, [](const Phase &a, const Phase &b) { return a.depth < b.depth; });
   return phases;
+}
+
+/// What each root stores or contributes here. All loads come before the first
+/// store, which may be in place.
+std::vector<SmallVector<Val>> KernelEmitter::evaluateRoots(Phase &phase) {
+  std::vector<SmallVector<Val>> values;
+  for (Root *root : phase.roots) {
+    if (root->kind == Root::Kind::Store)
+      values.push_back({evaluate(root->value, ownIndex(root->value))});
+    else
+      values.push_back(evaluateContribution(cast<kernel::GenericOp>(root->op)));
+  }
+  return values;
 }
 
 void KernelEmitter::emitPhase(Phase &phase) {
@@ -1005,18 +1017,16 @@ void KernelEmitter::emitPhase(Phase &phase) {
   }
 
   auto body = [&](unsigned part) {
-    for (Root *root : phase.roots) {
+    std::vector<SmallVector<Val>> values = evaluateRoots(phase);
+    if (failed)
+      return;
+    for (auto [root, results] : llvm::zip_equal(phase.roots, values)) {
       if (root->kind == Root::Kind::Store) {
-        Index index = ownIndex(root->value);
-        Val value = evaluate(root->value, index);
-        store(func.getBody().getArgument(root->dest), root->destIndex, value);
+        store(func.getBody().getArgument(root->dest), root->destIndex, results.front());
         continue;
       }
       auto generic = cast<kernel::GenericOp>(root->op);
-      SmallVector<Val> contribution = evaluateContribution(generic);
-      if (failed)
-        return;
-      for (auto [result, value] : llvm::zip_equal(generic.getOutputs(), contribution)) {
+      for (auto [result, value] : llvm::zip_equal(generic.getOutputs(), results)) {
         at(depth());
         AllocaInst *slot = accumulators[result][part];
         IrType type = slot->getAllocatedType();
@@ -1109,17 +1119,16 @@ void KernelEmitter::emitColumns() {
         });
         openLoops(plain, [&] {
           vectorLoop(vector, blockStart, end, 1, [&](unsigned) {
-            for (Root *root : phase.roots) {
+            std::vector<SmallVector<Val>> values = evaluateRoots(phase);
+            if (failed)
+              return;
+            for (auto [root, results] : llvm::zip_equal(phase.roots, values)) {
               if (root->kind == Root::Kind::Store) {
-                Val value = evaluate(root->value, ownIndex(root->value));
-                store(func.getBody().getArgument(root->dest), root->destIndex, value);
+                store(func.getBody().getArgument(root->dest), root->destIndex, results.front());
                 continue;
               }
               auto generic = cast<kernel::GenericOp>(root->op);
-              SmallVector<Val> contribution = evaluateContribution(generic);
-              if (failed)
-                return;
-              for (auto [result, value] : llvm::zip_equal(generic.getOutputs(), contribution)) {
+              for (auto [result, value] : llvm::zip_equal(generic.getOutputs(), results)) {
                 IrType type = scalarType(cast<RankedTensorType>(result.getType()).getElementType());
                 IrValue pointer = place(reducedRows[result], type);
                 IrValue sum = combine(generic.getCombiner(), loadVector(type, pointer), splat(value.value));

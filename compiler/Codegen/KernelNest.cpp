@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "compiler/Codegen/KernelNest.h"
 
-#include <set>
+#include "llvm/ADT/SmallSet.h"
 
 using namespace mlir;
 

@@ -6,7 +6,9 @@
 
 #include "llvm/ADT/MapVector.h"
 #include "llvm/ADT/SetVector.h"
+#include <set>
 #include <tuple>
+#include <vector>
 
 namespace weir::compiler::codegen {
 
@@ -62,7 +64,7 @@ struct Root {
   llvm::SmallVector<int> kept;    // Reduce: those of its results
   llvm::SetVector<mlir::Operation *> deps;   // reductions it reads
   llvm::SetVector<mlir::Operation *> pulled; // pieces computed on the way
-  llvm::SmallVector<Access> accesses;
+  std::vector<Access> accesses;
   bool expensive = false; // computes elementary functions
   int depth = 0;          // rounds of reductions before it
 };

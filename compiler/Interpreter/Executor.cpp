@@ -328,7 +328,7 @@ LogicalResult Executor::evaluate(Operation *op) {
   for (unsigned rank = 0; rank < points.size(); ++rank) {
     SmallVector<std::shared_ptr<const Tensor>> held;
     SmallVector<const Tensor *> operands;
-    SmallVector<Box> operandBoxes, resultBoxes;
+    SmallVector<Box, 4> operandBoxes, resultBoxes;
     for (Value operand : op->getOperands()) {
       auto tensor = read(operand, rank, op);
       FailureOr<Box> place = box(operand.getType(), rank, op);
@@ -348,7 +348,7 @@ LogicalResult Executor::evaluate(Operation *op) {
       resultBoxes.push_back(std::move(*place));
     }
     OpInputs inputs{op, precision, operands, operandBoxes, resultBoxes};
-    SmallVector<Tensor> results;
+    SmallVector<Tensor, 4> results;
     if (failed(piece ? evaluatePiece(inputs, results)
                      : evaluateGraphOp(inputs, results)))
       return failure();
@@ -655,7 +655,7 @@ LogicalResult Executor::runLaunch(kernel::LaunchOp op) {
   std::vector<std::vector<Tensor>> perDest(numDests);
   for (unsigned rank = 0; rank < points.size(); ++rank) {
     SmallVector<RankValue> places;
-    SmallVector<Box> placeBoxes;
+    SmallVector<Box, 4> placeBoxes;
     for (auto [index, operand] : llvm::enumerate(op->getOperands())) {
       auto found = values.find(operand);
       if (found == values.end())
@@ -836,8 +836,7 @@ FailureOr<Tensor> Executor::gatherLogical(ArrayRef<Box> boxes, const Tensors &pa
   // Every rank writes its part, and what two of them hold must be the same.
   for (unsigned rank = 0; rank < boxes.size(); ++rank)
     copyShared(*parts[rank], boxes[rank], logical, whole);
-  int64_t covered = 0;
-  SmallVector<SmallVector<int64_t, 12>> seen;
+  Tensor covered = Tensor::zeros(ElementKind::I1, whole.extents);
   for (unsigned rank = 0; rank < boxes.size(); ++rank) {
     Tensor again = Tensor::zeros(logical.kind, boxes[rank].extents);
     copyShared(logical, whole, again, boxes[rank]);
@@ -845,16 +844,13 @@ FailureOr<Tensor> Executor::gatherLogical(ArrayRef<Box> boxes, const Tensors &pa
       return op->emitError() << what << " differs between ranks: rank " << rank
                              << " holds other values than a later rank for the "
                                 "same elements";
-    SmallVector<int64_t, 12> key(boxes[rank].offsets.begin(),
-                                 boxes[rank].offsets.end());
-    key.append(boxes[rank].extents.begin(), boxes[rank].extents.end());
-    if (!llvm::is_contained(seen, key)) {
-      covered += parts[rank]->size();
-      seen.push_back(std::move(key));
-    }
+    Tensor ones = Tensor::zeros(ElementKind::I1, boxes[rank].extents);
+    std::fill(ones.ints.begin(), ones.ints.end(), 1);
+    copyShared(ones, boxes[rank], covered, whole);
   }
-  if (covered != logical.size())
-    return op->emitError() << what << ": the ranks hold " << covered
+  int64_t held = llvm::count(covered.ints, 1);
+  if (held != logical.size())
+    return op->emitError() << what << ": the ranks hold " << held
                            << " elements of the " << logical.size();
   return logical;
 }

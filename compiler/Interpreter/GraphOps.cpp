@@ -1052,12 +1052,16 @@ FailureOr<Tensor> constantTensor(Operation *op, Attribute value, const Box &box,
         append(number);
     }
   } else if (auto resource = dyn_cast<DenseF32ResourceElementsAttr>(value)) {
-    for (float number : *resource.tryGetAsArrayRef())
-      floats.push_back(number);
+    std::optional<ArrayRef<float>> elementsOfBlob = resource.tryGetAsArrayRef();
+    if (!elementsOfBlob)
+      return op->emitError("constant's resource is absent");
+    floats.assign(elementsOfBlob->begin(), elementsOfBlob->end());
     splat = false;
   } else if (auto resource = dyn_cast<DenseI32ResourceElementsAttr>(value)) {
-    for (int32_t number : *resource.tryGetAsArrayRef())
-      ints.push_back(number);
+    std::optional<ArrayRef<int32_t>> elementsOfBlob = resource.tryGetAsArrayRef();
+    if (!elementsOfBlob)
+      return op->emitError("constant's resource is absent");
+    ints.assign(elementsOfBlob->begin(), elementsOfBlob->end());
     splat = false;
   } else {
     return op->emitError("has no interpretation for this form of constant: ")

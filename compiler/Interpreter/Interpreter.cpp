@@ -170,7 +170,7 @@ FailureOr<std::vector<Tensor>> evaluateOp(Operation *op, ArrayRef<Tensor> operan
                                           Precision precision,
                                           const MeshPoint &point) {
   auto emit = [&] { return op->emitError(); };
-  SmallVector<Box> operandBoxes, resultBoxes;
+  SmallVector<Box, 4> operandBoxes, resultBoxes;
   SmallVector<const Tensor *> pointers;
   if (operands.size() != op->getNumOperands())
     return emit() << "expects " << op->getNumOperands() << " operands, got "
@@ -193,7 +193,7 @@ FailureOr<std::vector<Tensor>> evaluateOp(Operation *op, ArrayRef<Tensor> operan
     resultBoxes.push_back(std::move(*box));
   }
   OpInputs inputs{op, precision, pointers, operandBoxes, resultBoxes};
-  SmallVector<Tensor> results;
+  SmallVector<Tensor, 4> results;
   if (failed(isPiece(op) ? evaluatePiece(inputs, results)
                          : evaluateGraphOp(inputs, results)))
     return failure();

@@ -88,7 +88,8 @@ struct JobData {
 
 enum class Strategy { None, Data, Megatron };
 
-/// Layouts of the variables whose name matches `match`, by mesh axis.
+/// Layouts of the variables whose name matches `match`, by mesh axis. Of
+/// several that match a variable, the first that names the axis counts.
 struct LayoutOverride {
   std::string match;
   /// (axis name, layout text "B", "S(0)" or "S(0, unit=64)"), sorted by axis.

@@ -100,7 +100,8 @@ public:
       store(*view, view->asInteger(low, high), field);
   }
 
-  void number(const char *key, double &field, Range range, const char *) {
+  void number(const char *key, double &field, Range range, const char *,
+              Standard = Fixed) {
     if (std::optional<JsonView> view = take(key, Optional))
       readNumber(*view, range, field);
   }

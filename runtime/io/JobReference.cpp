@@ -54,8 +54,10 @@ public:
     if (field >= low && field <= high)
       named(key).value(field);
   }
-  void number(const char *key, double field, Range, const char *) {
-    named(key).value(field);
+  void number(const char *key, double field, Range, const char *,
+              Standard standard = Fixed) {
+    if (standard == Fixed || field != 0)
+      named(key).value(field);
   }
   void number(const char *key, const std::optional<double> &field, Range,
               const char *) {
@@ -176,9 +178,11 @@ public:
     row(key, "integer, " + std::to_string(low) + " to " + std::to_string(high),
         field >= low ? "`" + std::to_string(field) + "`" : "", need, doc);
   }
-  void number(const char *key, double field, Range range, const char *doc) {
-    row(key, "number" + rangeText(range), "`" + formatDouble(field) + "`",
-        Optional, doc);
+  void number(const char *key, double field, Range range, const char *doc,
+              Standard standard = Fixed) {
+    row(key, "number" + rangeText(range),
+        standard == Derived ? "" : "`" + formatDouble(field) + "`", Optional,
+        doc);
   }
   void number(const char *key, const std::optional<double> &, Range range,
               const char *doc) {

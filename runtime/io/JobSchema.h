@@ -15,6 +15,10 @@ namespace job {
 
 enum Need { Optional, Required };
 
+/// Whether a number's default is the field's value or derived from other keys;
+/// then 0 stands for "not given".
+enum Standard { Fixed, Derived };
+
 /// Legal values of a number.
 struct Range {
   double low = -std::numeric_limits<double>::infinity();
@@ -122,12 +126,14 @@ template <typename Visitor> void visitJob(Visitor &v, Job &job, Raw &raw) {
                   "tie", c.tie,
                   "Whether the output projection is the token embedding. True "
                   "(gpt2) or false (llama) by default.");
-              v.number("norm_epsilon", c.normEpsilon, atLeastZero,
+              v.number("norm_epsilon", c.normEpsilon, anyPositive,
                        "Epsilon of the norms. 1e-05 (gpt2) or 1e-06 (llama) by "
-                       "default.");
+                       "default.",
+                       Derived);
               v.number(
-                  "rope_theta", c.ropeTheta, atLeastZero,
-                  "Base of the rotary embedding (llama). 10000 by default.");
+                  "rope_theta", c.ropeTheta, anyPositive,
+                  "Base of the rotary embedding (llama). 10000 by default.",
+                  Derived);
               v.number("init_std", c.initStd, atLeastZero,
                        "Standard deviation of the random initial weights.");
               v.flag("attention_bias", c.attentionBias,
@@ -194,8 +200,8 @@ template <typename Visitor> void visitJob(Visitor &v, Job &job, Raw &raw) {
         "megatron by default; other axes must be named.");
   v.list(
       "layouts", job.layouts,
-      "Layouts of variables against the strategy; of several that match "
-      "the last counts, axis by axis.",
+      "Layouts of variables against the strategy; of several that match, the "
+      "first that names the axis counts.",
       [&](LayoutOverride &item) {
         v.text("match", item.match, Required,
                "Pattern on the variable's name; `*` is any text, `?` any one "

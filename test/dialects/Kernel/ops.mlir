@@ -6,6 +6,7 @@
 
 // CHECK: #[[$IJ:.*]] = affine_map<(d0, d1) -> (d0, d1)>
 // CHECK: #[[$I:.*]] = affine_map<(d0, d1) -> (d0)>
+// CHECK: #[[$I0:.*]] = affine_map<(d0) -> (d0, 0)>
 
 // CHECK-LABEL: func.func @generic
 func.func @generic(%x: tensor<4x8xf32>, %y: tensor<4x8xf32>) {
@@ -20,7 +21,6 @@ func.func @generic(%x: tensor<4x8xf32>, %y: tensor<4x8xf32>) {
   } -> tensor<4xf32>
   // CHECK: kernel.generic ins(%{{.*}}, %{{.*}} : tensor<4x8xf32>, tensor<4x8xf32>)
   // CHECK-SAME: maps [#[[$IJ]], #[[$IJ]], #[[$IJ]], #[[$IJ]]] attributes {note = "two results"} {
-  // CHECK: } -> (tensor<4x8xf32>, tensor<4x8xi64>)
   %1:2 = kernel.generic ins(%x, %y : tensor<4x8xf32>, tensor<4x8xf32>)
       maps [affine_map<(i, j) -> (i, j)>, affine_map<(i, j) -> (i, j)>,
             affine_map<(i, j) -> (i, j)>, affine_map<(i, j) -> (i, j)>]
@@ -30,6 +30,7 @@ func.func @generic(%x: tensor<4x8xf32>, %y: tensor<4x8xf32>) {
     // CHECK: kernel.index 1
     %j = kernel.index 1
     kernel.yield %s, %j : f32, i64
+  // CHECK: } -> (tensor<4x8xf32>, tensor<4x8xi64>)
   } -> (tensor<4x8xf32>, tensor<4x8xi64>)
   // No inputs: the result gives the loops' sizes.
   // CHECK: kernel.generic maps [#[[$IJ]]] {
@@ -41,7 +42,7 @@ func.func @generic(%x: tensor<4x8xf32>, %y: tensor<4x8xf32>) {
     kernel.yield %w : i32
   } -> tensor<4x8xi32>
   // A constant in an input's map.
-  // CHECK: affine_map<(d0) -> (d0, 0)>
+  // CHECK: kernel.generic ins(%{{.*}} : tensor<4x8xf32>) maps [#[[$I0]], #{{.*}}] {
   %3 = kernel.generic ins(%x : tensor<4x8xf32>)
       maps [affine_map<(i) -> (i, 0)>, affine_map<(i) -> (i)>] {
   ^bb0(%e: f32):

@@ -38,28 +38,50 @@ const std::vector<OpCase> &opCases() {
       {"gelu_erf", "gelu erf %a0 : tensor<3x5xf32>", {{m, normal()}}, {m}},
       {"gelu_tanh", "gelu tanh %a0 : tensor<3x5xf32>", {{m, normal()}}, {m}},
       {"gelu_quick", "gelu quick %a0 : tensor<3x5xf32>", {{m, normal()}}, {m}},
-      {"add", "add %a0, %a1 : tensor<3x5xf32>", {{m, normal()}, {m, normal()}}, {m}},
+      {"add",
+       "add %a0, %a1 : tensor<3x5xf32>",
+       {{m, normal()}, {m, normal()}},
+       {m}},
       {"add_twice", "add %a0, %a0 : tensor<3x5xf32>", {{m, normal()}}, {m}},
       {"add_integers",
        "add %a0, %a1 : tensor<7xi32>",
        {{"tensor<7xi32>", integer(-9, 9)}, {"tensor<7xi32>", integer(-9, 9)}},
        {"tensor<7xi32>"},
        Zero},
-      {"sub", "sub %a0, %a1 : tensor<3x5xf32>", {{m, normal()}, {m, normal()}}, {m}},
-      {"mul", "mul %a0, %a1 : tensor<3x5xf32>", {{m, normal()}, {m, normal()}}, {m}},
+      {"sub",
+       "sub %a0, %a1 : tensor<3x5xf32>",
+       {{m, normal()}, {m, normal()}},
+       {m}},
+      {"mul",
+       "mul %a0, %a1 : tensor<3x5xf32>",
+       {{m, normal()}, {m, normal()}},
+       {m}},
       {"mul_twice", "mul %a0, %a0 : tensor<3x5xf32>", {{m, normal()}}, {m}},
-      {"div", "div %a0, %a1 : tensor<3x5xf32>", {{m, normal()}, {m, positive()}}, {m}},
-      {"max", "max %a0, %a1 : tensor<3x5xf32>", {{m, distinct()}, {m, normal()}}, {m}},
+      {"div",
+       "div %a0, %a1 : tensor<3x5xf32>",
+       {{m, normal()}, {m, positive()}},
+       {m}},
+      {"max",
+       "max %a0, %a1 : tensor<3x5xf32>",
+       {{m, distinct()}, {m, normal()}},
+       {m}},
       {"max_integers",
        "max %a0, %a1 : tensor<7xi64>",
        {{"tensor<7xi64>", integer(-9, 9)}, {"tensor<7xi64>", integer(-9, 9)}},
        {"tensor<7xi64>"},
        Zero},
-      {"min", "min %a0, %a1 : tensor<3x5xf32>", {{m, distinct()}, {m, normal()}}, {m}},
-      {"pow", "pow %a0, %a1 : tensor<3x5xf32>", {{m, positive()}, {m, normal()}}, {m}},
+      {"min",
+       "min %a0, %a1 : tensor<3x5xf32>",
+       {{m, distinct()}, {m, normal()}},
+       {m}},
+      {"pow",
+       "pow %a0, %a1 : tensor<3x5xf32>",
+       {{m, positive()}, {m, normal()}},
+       {m}},
       {"pow_square",
        "pow %a0, %a1 : tensor<3xf32>",
-       {{"tensor<3xf32>", fixed({0, 0.5, 3})}, {"tensor<3xf32>", fixed({2, 2, 2})}},
+       {{"tensor<3xf32>", fixed({0, 0.5, 3})},
+        {"tensor<3xf32>", fixed({2, 2, 2})}},
        {"tensor<3xf32>"}},
       {"compare",
        "compare lt %a0, %a1 : tensor<3x5xf32> -> tensor<3x5xi1>",
@@ -68,7 +90,8 @@ const std::vector<OpCase> &opCases() {
        Zero},
       {"compare_nan",
        "compare ne %a0, %a1 : tensor<3xf32> -> tensor<3xi1>",
-       {{"tensor<3xf32>", fixed({NAN, 1, 2})}, {"tensor<3xf32>", fixed({NAN, 1, 3})}},
+       {{"tensor<3xf32>", fixed({NAN, 1, 2})},
+        {"tensor<3xf32>", fixed({NAN, 1, 3})}},
        {"tensor<3xi1>"},
        Zero},
       {"compare_integers",
@@ -78,7 +101,8 @@ const std::vector<OpCase> &opCases() {
        Zero},
       {"compare_booleans",
        "compare lt %a0, %a1 : tensor<4xi1> -> tensor<4xi1>",
-       {{"tensor<4xi1>", fixed({0, 0, 1, 1})}, {"tensor<4xi1>", fixed({0, 1, 0, 1})}},
+       {{"tensor<4xi1>", fixed({0, 0, 1, 1})},
+        {"tensor<4xi1>", fixed({0, 1, 0, 1})}},
        {"tensor<4xi1>"},
        Zero},
       {"select",
@@ -117,7 +141,11 @@ const std::vector<OpCase> &opCases() {
        {"tensor<2x3xf32>"},
        Zero},
       {"iota", "iota 1 : tensor<3x5xf32>", {}, {m}, Zero},
-      {"iota_integer", "iota 0 : tensor<3x5xi32>", {}, {"tensor<3x5xi32>"}, Zero},
+      {"iota_integer",
+       "iota 0 : tensor<3x5xi32>",
+       {},
+       {"tensor<3x5xi32>"},
+       Zero},
       {"broadcast",
        "broadcast %a0 [1] : (tensor<5xf32>) -> tensor<3x5x2xf32>",
        {{v, normal()}},
@@ -306,7 +334,9 @@ const std::vector<OpCase> &opCases() {
       {"dropout_nothing",
        "dropout %a0, %a1, %a2 rate 0.0 site \"b.dropout\" : "
        "(tensor<3x5xf32>, tensor<i32>, tensor<i32>) -> tensor<3x5xf32>",
-       {{m, normal()}, {"tensor<i32>", fixed({41})}, {"tensor<i32>", fixed({0})}},
+       {{m, normal()},
+        {"tensor<i32>", fixed({41})},
+        {"tensor<i32>", fixed({0})}},
        {m}},
 
       // Optimizers: applied, and skipped.
@@ -389,9 +419,9 @@ const std::vector<OpCase> &opCases() {
 }
 
 OpTestContext::OpTestContext() {
-  context.loadDialect<graph::GraphDialect, kernel::KernelDialect,
-                      dist::DistDialect, arith::ArithDialect,
-                      math::MathDialect>();
+  context
+      .loadDialect<graph::GraphDialect, kernel::KernelDialect,
+                   dist::DistDialect, arith::ArithDialect, math::MathDialect>();
 }
 
 OwningOpRef<ModuleOp> OpTestContext::parse(const std::string &text) {
@@ -437,8 +467,8 @@ std::vector<Tensor> drawOperands(const OpCase &opCase, Program &program) {
   for (auto [operand, argument] :
        llvm::zip(opCase.operands, program.entry.getBody().getArguments())) {
     auto type = cast<RankedTensorType>(argument.getType());
-    Tensor tensor = Tensor::zeros(*elementKindOf(type.getElementType()),
-                                  type.getShape());
+    Tensor tensor =
+        Tensor::zeros(*elementKindOf(type.getElementType()), type.getShape());
     std::vector<int64_t> order(tensor.size());
     for (size_t i = 0; i < order.size(); ++i)
       order[i] = i;

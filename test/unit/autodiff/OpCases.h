@@ -15,8 +15,8 @@ namespace weir::compiler::test {
 /// How the elements of an operand are drawn.
 struct Draw {
   enum Kind { Normal, Positive, Integer, Fixed, Distinct } kind = Normal;
-  int64_t low = 0, high = 0;   // Integer: in [low, high)
-  std::vector<double> values;  // Fixed
+  int64_t low = 0, high = 0;  // Integer: in [low, high)
+  std::vector<double> values; // Fixed
 };
 inline Draw normal() { return {}; }
 /// In [0.5, 2).

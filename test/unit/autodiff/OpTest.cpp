@@ -28,7 +28,8 @@ double distance(const Tensor &a, const Tensor &b) {
     if (a.at(i) == b.at(i) || (std::isnan(a.at(i)) && std::isnan(b.at(i))))
       continue;
     double difference = std::abs(a.at(i) - b.at(i));
-    largest = difference > largest || std::isnan(difference) ? difference : largest;
+    largest =
+        difference > largest || std::isnan(difference) ? difference : largest;
   }
   return largest;
 }
@@ -49,7 +50,8 @@ TEST_P(OpTest, ExpansionEqualsDirectEvaluation) {
   Block *block = holder->getBody();
   SmallVector<Value> arguments;
   for (Value operand : program.op->getOperands())
-    arguments.push_back(block->addArgument(operand.getType(), operand.getLoc()));
+    arguments.push_back(
+        block->addArgument(operand.getType(), operand.getLoc()));
   OpBuilder builder = OpBuilder::atBlockEnd(block);
   SmallVector<Value> results =
       cast<graph::ExpandOpInterface>(program.op).expand(builder, arguments);
@@ -67,7 +69,8 @@ TEST_P(OpTest, ExpansionEqualsDirectEvaluation) {
   ASSERT_TRUE(succeeded(pieces));
   ASSERT_EQ(direct->size(), pieces->size());
   // Operands are of the order of 1 and at most 100 terms are summed: rounding
-  // stays below 100 units in the last place of an f64; a wrong formula does not.
+  // stays below 100 units in the last place of an f64; a wrong formula does
+  // not.
   for (size_t i = 0; i < direct->size(); ++i)
     EXPECT_LE(distance((*direct)[i], (*pieces)[i]), 1e-13) << "result " << i;
 }
@@ -120,10 +123,9 @@ TEST_P(OpTest, GradientEqualsFiniteDifference) {
     EXPECT_EQ(result.size(), op->getNumOperands());
     SmallVector<Value> sums;
     if (graph::Build::isFloat(output)) {
-      ASSERT_TRUE(succeeded(
-          buildGradients(builder, output, gradients[0],
-                         llvm::to_vector_of<Value>(entry.getBody().getArguments()),
-                         sums)));
+      ASSERT_TRUE(succeeded(buildGradients(
+          builder, output, gradients[0],
+          llvm::to_vector_of<Value>(entry.getBody().getArguments()), sums)));
       for (Value sum : sums)
         EXPECT_FALSE(sum);
     }
@@ -146,7 +148,8 @@ TEST_P(OpTest, GradientEqualsFiniteDifference) {
       arguments.push_back(i);
     }
   SmallVector<Value> gradients;
-  ASSERT_TRUE(succeeded(buildGradients(builder, output, seed, wanted, gradients)));
+  ASSERT_TRUE(
+      succeeded(buildGradients(builder, output, seed, wanted, gradients)));
   for (auto [value, gradient] : llvm::zip(wanted, gradients)) {
     ASSERT_TRUE(gradient);
     ASSERT_EQ(value.getType(), gradient.getType());
@@ -161,7 +164,8 @@ TEST_P(OpTest, GradientEqualsFiniteDifference) {
       evaluateBlock(entry.getBody().front(), bound, gradients);
   ASSERT_TRUE(succeeded(computed));
 
-  for (auto [i, argument] : llvm::enumerate(arguments)) {
+  for (unsigned i = 0; i < arguments.size(); ++i) {
+    unsigned argument = arguments[i];
     const Tensor &gradient = (*computed)[i];
     ASSERT_EQ(gradient.shape, tensors[argument].shape);
     double difference = 0, norm = 0;
