@@ -8,8 +8,8 @@
 #include <string>
 
 /// Model families built with the GraphBuilder. Each family makes the entries
-/// `forward` (logits), `evaluate` (loss sum and token count without dropout) and
-/// `loss` (with dropout; what training is derived from).
+/// `forward` (logits), `evaluate` (loss sum and token count without dropout)
+/// and `loss` (with dropout; what training is derived from).
 namespace weir::compiler {
 
 /// Sizes of the entries' inputs.
@@ -20,16 +20,26 @@ struct EntryShapes {
   int64_t forwardBatch = 0;
 };
 
-enum class Activation { GeluErf, GeluTanh, QuickGelu, Relu, Silu, Tanh, Sigmoid };
+enum class Activation {
+  GeluErf,
+  GeluTanh,
+  QuickGelu,
+  Relu,
+  Silu,
+  Tanh,
+  Sigmoid
+};
 
 /// The activation of that name in Hugging Face configurations.
 std::optional<Activation> parseActivation(llvm::StringRef name);
-GraphBuilder::Value buildActivation(GraphBuilder &builder, GraphBuilder::Value x,
+GraphBuilder::Value buildActivation(GraphBuilder &builder,
+                                    GraphBuilder::Value x,
                                     Activation activation);
 
 /// GPT-2 (Radford et al. 2019) as transformers' GPT2LMHeadModel.
 struct Gpt2Config {
-  int64_t layers = 12, width = 768, heads = 12, inner = 3072, vocab = 50257, context = 1024;
+  int64_t layers = 12, width = 768, heads = 12, inner = 3072, vocab = 50257,
+          context = 1024;
   Activation activation = Activation::GeluTanh;
   double epsilon = 1e-5, initializerRange = 0.02;
   double embeddingDropout = 0, attentionDropout = 0, residualDropout = 0;
@@ -40,21 +50,26 @@ struct Gpt2Config {
 
 /// Llama (Touvron et al. 2023) as transformers' LlamaForCausalLM.
 struct LlamaConfig {
-  int64_t layers = 0, width = 0, heads = 0, kvHeads = 0, headDim = 0, inner = 0, vocab = 0,
-          context = 0;
+  int64_t layers = 0, width = 0, heads = 0, kvHeads = 0, headDim = 0, inner = 0,
+          vocab = 0, context = 0;
   Activation activation = Activation::Silu;
   double epsilon = 1e-6, initializerRange = 0.02, attentionDropout = 0;
   bool attentionBias = false, mlpBias = false, tied = false;
   double ropeTheta = 10000;
   /// Rotary frequency scaling: none, `linear` (divides all frequencies), or
   /// `llama3` (by wavelength; Llama 3.1).
-  enum class RopeScaling { None, Linear, Llama3 } ropeScaling = RopeScaling::None;
+  enum class RopeScaling {
+    None,
+    Linear,
+    Llama3
+  } ropeScaling = RopeScaling::None;
   double ropeFactor = 1, ropeLowFactor = 1, ropeHighFactor = 4;
   int64_t ropeOriginalContext = 8192;
   std::string storedPrefix = "model.";
 };
 
-mlir::OwningOpRef<mlir::ModuleOp> buildGpt2(mlir::MLIRContext *context, const Gpt2Config &config,
+mlir::OwningOpRef<mlir::ModuleOp> buildGpt2(mlir::MLIRContext *context,
+                                            const Gpt2Config &config,
                                             const EntryShapes &shapes);
 mlir::OwningOpRef<mlir::ModuleOp> buildLlama(mlir::MLIRContext *context,
                                              const LlamaConfig &config,
@@ -70,14 +85,16 @@ struct DropoutInputs {
 /// [B, T, V].
 void buildLanguageModelEntries(
     GraphBuilder &builder, const EntryShapes &shapes,
-    llvm::function_ref<GraphBuilder::Value(GraphBuilder::Value ids, DropoutInputs dropout)> body);
+    llvm::function_ref<GraphBuilder::Value(GraphBuilder::Value ids,
+                                           DropoutInputs dropout)>
+        body);
 
 /// Causal attention: the fused op, or, where probabilities are dropped, its
 /// parts. query [B,T,G,R,D], key and value [B,T,G,D] -> [B,T,G,R,D].
-GraphBuilder::Value buildCausalAttention(GraphBuilder &builder, GraphBuilder::Value query,
-                                         GraphBuilder::Value key, GraphBuilder::Value value,
-                                         double scale, double dropoutRate,
-                                         DropoutInputs dropout);
+GraphBuilder::Value
+buildCausalAttention(GraphBuilder &builder, GraphBuilder::Value query,
+                     GraphBuilder::Value key, GraphBuilder::Value value,
+                     double scale, double dropoutRate, DropoutInputs dropout);
 
 } // namespace weir::compiler
 

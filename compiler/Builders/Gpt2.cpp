@@ -7,8 +7,10 @@ namespace weir::compiler {
 namespace {
 
 struct Layer {
-  graph::VariableOp norm1Weight, norm1Bias, qkvWeight, qkvBias, outWeight, outBias;
-  graph::VariableOp norm2Weight, norm2Bias, upWeight, upBias, downWeight, downBias;
+  graph::VariableOp norm1Weight, norm1Bias, qkvWeight, qkvBias, outWeight,
+      outBias;
+  graph::VariableOp norm2Weight, norm2Bias, upWeight, upBias, downWeight,
+      downBias;
 };
 
 /// Declares the variables once and builds the body in each entry.
@@ -20,19 +22,24 @@ public:
     // Residual projections start smaller, so that the residual stream's
     // variance does not grow with depth (GPT-2, section 2.3).
     Init normal = Init::normal(config.initializerRange);
-    Init residual = Init::normal(config.initializerRange / std::sqrt(2.0 * config.layers));
+    Init residual =
+        Init::normal(config.initializerRange / std::sqrt(2.0 * config.layers));
     Init ones = Init::constant(1), zeros = Init::zeros();
     tokens = variable("wte.weight", {config.vocab, c}, normal, {}, 0);
     positions = variable("wpe.weight", {config.context, c}, normal);
     for (int64_t i = 0; i < config.layers; ++i) {
       std::string p = "h." + std::to_string(i) + ".";
       layers.push_back(
-          {variable(p + "ln_1.weight", {c}, ones), variable(p + "ln_1.bias", {c}, zeros),
-           variable(p + "attn.c_attn.weight", {c, 3, h, headDim}, normal, {c, 3 * c}, 2),
+          {variable(p + "ln_1.weight", {c}, ones),
+           variable(p + "ln_1.bias", {c}, zeros),
+           variable(p + "attn.c_attn.weight", {c, 3, h, headDim}, normal,
+                    {c, 3 * c}, 2),
            variable(p + "attn.c_attn.bias", {3, h, headDim}, zeros, {3 * c}, 1),
-           variable(p + "attn.c_proj.weight", {h, headDim, c}, residual, {c, c}, 0),
+           variable(p + "attn.c_proj.weight", {h, headDim, c}, residual, {c, c},
+                    0),
            variable(p + "attn.c_proj.bias", {c}, zeros),
-           variable(p + "ln_2.weight", {c}, ones), variable(p + "ln_2.bias", {c}, zeros),
+           variable(p + "ln_2.weight", {c}, ones),
+           variable(p + "ln_2.bias", {c}, zeros),
            variable(p + "mlp.c_fc.weight", {c, f}, normal, {}, 1),
            variable(p + "mlp.c_fc.bias", {f}, zeros, {}, 0),
            variable(p + "mlp.c_proj.weight", {f, c}, residual, {}, 0),
@@ -57,7 +64,8 @@ public:
     }
     {
       GraphBuilder::Scope scope(b, "wpe");
-      x = b.addTrailing(x, b.slice(b.read(positions), {0, 0}, {sequence, config.width}));
+      x = b.addTrailing(
+          x, b.slice(b.read(positions), {0, 0}, {sequence, config.width}));
     }
     x = drop(x, config.embeddingDropout, dropout, "drop");
     for (auto [i, layer] : llvm::enumerate(layers)) {
@@ -71,8 +79,9 @@ public:
   }
 
 private:
-  graph::VariableOp variable(const std::string &name, GraphBuilder::Shape shape, Init init,
-                             GraphBuilder::Shape stored = {}, int64_t tensorParallelDim = -1) {
+  graph::VariableOp variable(const std::string &name, GraphBuilder::Shape shape,
+                             Init init, GraphBuilder::Shape stored = {},
+                             int64_t tensorParallelDim = -1) {
     VariableOptions options;
     options.init = init;
     options.storedName = config.storedPrefix + name;
@@ -81,9 +90,10 @@ private:
     return b.variable(name, shape, options);
   }
 
-  GraphBuilder::Value drop(GraphBuilder::Value x, double rate, DropoutInputs dropout,
-                           llvm::StringRef name) {
-    return dropout.seed ? b.dropout(x, rate, dropout.seed, dropout.step, name) : x;
+  GraphBuilder::Value drop(GraphBuilder::Value x, double rate,
+                           DropoutInputs dropout, llvm::StringRef name) {
+    return dropout.seed ? b.dropout(x, rate, dropout.seed, dropout.step, name)
+                        : x;
   }
 
   GraphBuilder::Value norm(GraphBuilder::Value x, graph::VariableOp weight,
@@ -92,11 +102,12 @@ private:
     return b.layerNorm(x, b.read(weight), b.read(bias), config.epsilon);
   }
 
-  GraphBuilder::Value attention(GraphBuilder::Value x, const Layer &layer, int64_t index,
-                                DropoutInputs dropout) {
+  GraphBuilder::Value attention(GraphBuilder::Value x, const Layer &layer,
+                                int64_t index, DropoutInputs dropout) {
     auto normed = norm(x, layer.norm1Weight, layer.norm1Bias, "ln_1");
     GraphBuilder::Scope scope(b, "attn");
-    int64_t batch = GraphBuilder::shapeOf(x)[0], sequence = GraphBuilder::shapeOf(x)[1];
+    int64_t batch = GraphBuilder::shapeOf(x)[0],
+            sequence = GraphBuilder::shapeOf(x)[1];
     int64_t h = config.heads, d = headDim;
     GraphBuilder::Value qkv; // [B,T,3,H,D]
     {
@@ -118,12 +129,15 @@ private:
     GraphBuilder::Value projected;
     {
       GraphBuilder::Scope inner(b, "c_proj");
-      projected = b.linear(mixed, b.read(layer.outWeight), b.read(layer.outBias), 2);
+      projected =
+          b.linear(mixed, b.read(layer.outWeight), b.read(layer.outBias), 2);
     }
-    return b.add(x, drop(projected, config.residualDropout, dropout, "resid_dropout"));
+    return b.add(
+        x, drop(projected, config.residualDropout, dropout, "resid_dropout"));
   }
 
-  GraphBuilder::Value mlp(GraphBuilder::Value x, const Layer &layer, DropoutInputs dropout) {
+  GraphBuilder::Value mlp(GraphBuilder::Value x, const Layer &layer,
+                          DropoutInputs dropout) {
     auto normed = norm(x, layer.norm2Weight, layer.norm2Bias, "ln_2");
     GraphBuilder::Scope scope(b, "mlp");
     GraphBuilder::Value hidden, projected;
@@ -137,9 +151,11 @@ private:
     }
     {
       GraphBuilder::Scope inner(b, "c_proj");
-      projected = b.linear(hidden, b.read(layer.downWeight), b.read(layer.downBias));
+      projected =
+          b.linear(hidden, b.read(layer.downWeight), b.read(layer.downBias));
     }
-    return b.add(x, drop(projected, config.residualDropout, dropout, "dropout"));
+    return b.add(x,
+                 drop(projected, config.residualDropout, dropout, "dropout"));
   }
 
   GraphBuilder &b;
@@ -156,10 +172,10 @@ mlir::OwningOpRef<mlir::ModuleOp> buildGpt2(mlir::MLIRContext *context,
                                             const EntryShapes &shapes) {
   GraphBuilder builder(context);
   Gpt2Builder model(builder, config);
-  buildLanguageModelEntries(builder, shapes,
-                            [&](GraphBuilder::Value ids, DropoutInputs dropout) {
-                              return model.body(ids, dropout);
-                            });
+  buildLanguageModelEntries(
+      builder, shapes, [&](GraphBuilder::Value ids, DropoutInputs dropout) {
+        return model.body(ids, dropout);
+      });
   return builder.finish();
 }
 

@@ -24,13 +24,20 @@ struct Init {
 
 /// What a variable is beyond its shape.
 struct VariableOptions {
+  VariableOptions(Init init = {}, std::string storedName = {},
+                  llvm::SmallVector<int64_t> storedShape = {},
+                  int64_t tensorParallelDim = -1)
+      : init(init), storedName(std::move(storedName)),
+        storedShape(std::move(storedShape)),
+        tensorParallelDim(tensorParallelDim) {}
+
   Init init;
   /// The checkpoint tensor that holds it and its shape there; an empty name
   /// means the variable's own name, an empty shape its own shape.
   std::string storedName;
   llvm::SmallVector<int64_t> storedShape;
   /// The dimension that Megatron tensor parallelism splits, or -1.
-  int64_t tensorParallelDim = -1;
+  int64_t tensorParallelDim;
 };
 
 /// Builds a model as `graph` IR: variables, then entries whose bodies are made
@@ -110,6 +117,7 @@ public:
   Value reshape(Value x, Shape shape);
   Value transpose(Value x, llvm::ArrayRef<int64_t> permutation);
   Value slice(Value x, llvm::ArrayRef<int64_t> offsets, Shape sizes);
+  Value concat(llvm::ArrayRef<Value> parts, int64_t dim);
   Value reduceSum(Value x, llvm::ArrayRef<int64_t> dims);
 
   /// Contracts the last `count` dimensions of `x` with the first (or, with
@@ -117,7 +125,8 @@ public:
   Value linear(Value x, Value weight, Value bias = {}, unsigned count = 1,
                bool transposed = false);
   Value matmul(Value lhs, Value rhs, llvm::ArrayRef<int64_t> lhsBatch,
-               llvm::ArrayRef<int64_t> rhsBatch, llvm::ArrayRef<int64_t> lhsContract,
+               llvm::ArrayRef<int64_t> rhsBatch,
+               llvm::ArrayRef<int64_t> lhsContract,
                llvm::ArrayRef<int64_t> rhsContract);
   Value embedding(Value table, Value ids);
   Value layerNorm(Value x, Value weight, Value bias, double epsilon);
@@ -126,9 +135,11 @@ public:
   /// `cos`, `sin`: [T, D/2]; T is dimension `seqDim` of `x`.
   Value rope(Value x, Value cos, Value sin, int64_t seqDim);
   /// query [B,T,G,R,D], key and value [B,S,G,D] -> [B,T,G,R,D].
-  Value attention(Value query, Value key, Value value, double scale, bool causal);
+  Value attention(Value query, Value key, Value value, double scale,
+                  bool causal);
   /// `seed` and `step` are rank-0 i32. A rate of 0 returns `x`.
-  Value dropout(Value x, double rate, Value seed, Value step, llvm::StringRef name);
+  Value dropout(Value x, double rate, Value seed, Value step,
+                llvm::StringRef name);
   /// Loss for each position, in nats; 0 where the label is -100.
   Value crossEntropy(Value logits, Value labels);
 

@@ -13,7 +13,8 @@ constexpr double pi = 3.14159265358979323846;
 std::vector<float> rotaryFrequencies(const LlamaConfig &config) {
   std::vector<float> frequencies;
   for (int64_t i = 0; i < config.headDim; i += 2) {
-    float frequency = 1.0f / std::pow(float(config.ropeTheta), float(i) / float(config.headDim));
+    float frequency = 1.0f / std::pow(float(config.ropeTheta),
+                                      float(i) / float(config.headDim));
     if (config.ropeScaling == LlamaConfig::RopeScaling::Linear)
       frequency = float(frequency / config.ropeFactor);
     if (config.ropeScaling == LlamaConfig::RopeScaling::Llama3) {
@@ -26,8 +27,8 @@ std::vector<float> rotaryFrequencies(const LlamaConfig &config) {
       } else if (wavelength >= context / config.ropeHighFactor) {
         double smooth = (context / wavelength - config.ropeLowFactor) /
                         (config.ropeHighFactor - config.ropeLowFactor);
-        frequency =
-            float((1 - smooth) * frequency / config.ropeFactor + smooth * frequency);
+        frequency = float((1 - smooth) * frequency / config.ropeFactor +
+                          smooth * frequency);
       }
     }
     frequencies.push_back(frequency);
@@ -37,26 +38,32 @@ std::vector<float> rotaryFrequencies(const LlamaConfig &config) {
 
 struct Layer {
   graph::VariableOp inputNorm, query, key, value, out, postNorm, gate, up, down;
-  graph::VariableOp queryBias, keyBias, valueBias, outBias, gateBias, upBias, downBias;
+  graph::VariableOp queryBias, keyBias, valueBias, outBias, gateBias, upBias,
+      downBias;
 };
 
 class LlamaBuilder {
 public:
   LlamaBuilder(GraphBuilder &builder, const LlamaConfig &config)
       : b(builder), config(config), repeats(config.heads / config.kvHeads) {
-    int64_t c = config.width, g = config.kvHeads, r = repeats, d = config.headDim,
-            f = config.inner;
+    int64_t c = config.width, g = config.kvHeads, r = repeats,
+            d = config.headDim, f = config.inner;
     tokens = variable("embed_tokens.weight", {config.vocab, c}, {}, 0);
     for (int64_t i = 0; i < config.layers; ++i) {
       std::string p = "layers." + std::to_string(i) + ".";
       Layer layer;
       layer.inputNorm = ones(p + "input_layernorm.weight");
-      layer.query = variable(p + "self_attn.q_proj.weight", {g, r, d, c}, {g * r * d, c}, 0);
-      layer.key = variable(p + "self_attn.k_proj.weight", {g, d, c}, {g * d, c}, 0);
-      layer.value = variable(p + "self_attn.v_proj.weight", {g, d, c}, {g * d, c}, 0);
-      layer.out = variable(p + "self_attn.o_proj.weight", {c, g, r, d}, {c, g * r * d}, 1);
+      layer.query = variable(p + "self_attn.q_proj.weight", {g, r, d, c},
+                             {g * r * d, c}, 0);
+      layer.key =
+          variable(p + "self_attn.k_proj.weight", {g, d, c}, {g * d, c}, 0);
+      layer.value =
+          variable(p + "self_attn.v_proj.weight", {g, d, c}, {g * d, c}, 0);
+      layer.out = variable(p + "self_attn.o_proj.weight", {c, g, r, d},
+                           {c, g * r * d}, 1);
       if (config.attentionBias) {
-        layer.queryBias = bias(p + "self_attn.q_proj.bias", {g, r, d}, {g * r * d}, 0);
+        layer.queryBias =
+            bias(p + "self_attn.q_proj.bias", {g, r, d}, {g * r * d}, 0);
         layer.keyBias = bias(p + "self_attn.k_proj.bias", {g, d}, {g * d}, 0);
         layer.valueBias = bias(p + "self_attn.v_proj.bias", {g, d}, {g * d}, 0);
         layer.outBias = bias(p + "self_attn.o_proj.bias", {c}, {}, -1);
@@ -92,16 +99,18 @@ public:
       GraphBuilder::Scope scope(b, "rotary_emb");
       auto frequencies = rotaryFrequencies(config);
       llvm::SmallVector<int64_t> shape{sequence, int64_t(frequencies.size())};
-      auto angles = b.mul(b.iota(0, shape),
-                          b.broadcast(b.constantTensor(frequencies, {shape[1]}), shape, {1}));
+      auto angles = b.mul(
+          b.iota(0, shape),
+          b.broadcast(b.constantTensor(frequencies, {shape[1]}), shape, {1}));
       cos = b.cos(angles);
       sin = b.sin(angles);
     }
     for (auto [i, layer] : llvm::enumerate(layers)) {
       GraphBuilder::Scope scope(b, "layers." + std::to_string(i));
-      x = b.add(x, attention(norm(x, layer.inputNorm, "input_layernorm"), layer, cos, sin,
-                             dropout));
-      x = b.add(x, mlp(norm(x, layer.postNorm, "post_attention_layernorm"), layer));
+      x = b.add(x, attention(norm(x, layer.inputNorm, "input_layernorm"), layer,
+                             cos, sin, dropout));
+      x = b.add(
+          x, mlp(norm(x, layer.postNorm, "post_attention_layernorm"), layer));
     }
     x = norm(x, finalNorm, "norm");
     GraphBuilder::Scope scope(b, "lm_head");
@@ -110,7 +119,8 @@ public:
 
 private:
   graph::VariableOp declare(const std::string &name, GraphBuilder::Shape shape,
-                            GraphBuilder::Shape stored, Init init, int64_t tensorParallelDim) {
+                            GraphBuilder::Shape stored, Init init,
+                            int64_t tensorParallelDim) {
     VariableOptions options;
     options.init = init;
     options.storedName = config.storedPrefix + name;
@@ -119,12 +129,14 @@ private:
     return b.variable(name, shape, options);
   }
   graph::VariableOp variable(const std::string &name, GraphBuilder::Shape shape,
-                             GraphBuilder::Shape stored, int64_t tensorParallelDim) {
+                             GraphBuilder::Shape stored,
+                             int64_t tensorParallelDim) {
     return declare(name, shape, stored, Init::normal(config.initializerRange),
                    tensorParallelDim);
   }
   graph::VariableOp bias(const std::string &name, GraphBuilder::Shape shape,
-                         GraphBuilder::Shape stored, int64_t tensorParallelDim) {
+                         GraphBuilder::Shape stored,
+                         int64_t tensorParallelDim) {
     return declare(name, shape, stored, Init::zeros(), tensorParallelDim);
   }
   graph::VariableOp ones(const std::string &name) {
@@ -142,16 +154,20 @@ private:
                               graph::VariableOp bias, llvm::StringRef name,
                               unsigned count = 1) {
     GraphBuilder::Scope scope(b, name);
-    return b.linear(x, b.read(weight), bias ? b.read(bias) : GraphBuilder::Value(), count,
+    return b.linear(x, b.read(weight),
+                    bias ? b.read(bias) : GraphBuilder::Value(), count,
                     /*transposed=*/true);
   }
 
   GraphBuilder::Value attention(GraphBuilder::Value x, const Layer &layer,
-                                GraphBuilder::Value cos, GraphBuilder::Value sin,
+                                GraphBuilder::Value cos,
+                                GraphBuilder::Value sin,
                                 DropoutInputs dropout) {
     GraphBuilder::Scope scope(b, "self_attn");
-    auto query = b.rope(project(x, layer.query, layer.queryBias, "q_proj"), cos, sin, 1);
-    auto key = b.rope(project(x, layer.key, layer.keyBias, "k_proj"), cos, sin, 1);
+    auto query =
+        b.rope(project(x, layer.query, layer.queryBias, "q_proj"), cos, sin, 1);
+    auto key =
+        b.rope(project(x, layer.key, layer.keyBias, "k_proj"), cos, sin, 1);
     auto value = project(x, layer.value, layer.valueBias, "v_proj");
     auto mixed = buildCausalAttention(b, query, key, value,
                                       1.0 / std::sqrt(double(config.headDim)),
@@ -161,8 +177,9 @@ private:
 
   GraphBuilder::Value mlp(GraphBuilder::Value x, const Layer &layer) {
     GraphBuilder::Scope scope(b, "mlp");
-    auto gate = buildActivation(b, project(x, layer.gate, layer.gateBias, "gate_proj"),
-                                config.activation);
+    auto gate =
+        buildActivation(b, project(x, layer.gate, layer.gateBias, "gate_proj"),
+                        config.activation);
     auto up = project(x, layer.up, layer.upBias, "up_proj");
     return project(b.mul(gate, up), layer.down, layer.downBias, "down_proj");
   }
@@ -181,10 +198,10 @@ mlir::OwningOpRef<mlir::ModuleOp> buildLlama(mlir::MLIRContext *context,
                                              const EntryShapes &shapes) {
   GraphBuilder builder(context);
   LlamaBuilder model(builder, config);
-  buildLanguageModelEntries(builder, shapes,
-                            [&](GraphBuilder::Value ids, DropoutInputs dropout) {
-                              return model.body(ids, dropout);
-                            });
+  buildLanguageModelEntries(
+      builder, shapes, [&](GraphBuilder::Value ids, DropoutInputs dropout) {
+        return model.body(ids, dropout);
+      });
   return builder.finish();
 }
 

@@ -178,7 +178,8 @@ Value *emitTanh(IRBuilder<> &b, Value *x) {
     limit = 0.625;
   }
   Value *isSmall = b.CreateFCmpOLT(magnitude, m.c(limit));
-  return b.CreateSelect(isSmall, small, m.copySign(large, x));
+  return b.CreateSelect(isSmall, m.copySign(small, x),
+                        m.copySign(large, x));
 }
 
 Value *emitErf(IRBuilder<> &b, Value *x) {

@@ -11,8 +11,8 @@ class ConfigReader {
 public:
   explicit ConfigReader(JsonView root) : root(std::move(root)) {}
 
-  int64_t integer(std::string_view key, std::optional<int64_t> fallback, int64_t low = 1,
-                  int64_t high = int64_t(1) << 40) {
+  int64_t integer(std::string_view key, std::optional<int64_t> fallback,
+                  int64_t low = 1, int64_t high = int64_t(1) << 40) {
     return integerIn(root, key, fallback, low, high);
   }
   int64_t integerIn(const JsonView &object, std::string_view key,
@@ -22,21 +22,24 @@ public:
     if (!view)
       return missing(object, key, fallback, low);
     auto value = view->asInteger(low, high);
-    return value.ok() ? *value : (malformed.push_back(value.status().message()), low);
+    return value.ok() ? *value
+                      : (malformed.push_back(value.status().message()), low);
   }
-  double number(std::string_view key, std::optional<double> fallback, double low, double high) {
+  double number(std::string_view key, std::optional<double> fallback,
+                double low, double high) {
     return numberIn(root, key, fallback, low, high);
   }
-  double numberIn(const JsonView &object, std::string_view key, std::optional<double> fallback,
-                  double low, double high) {
+  double numberIn(const JsonView &object, std::string_view key,
+                  std::optional<double> fallback, double low, double high) {
     auto view = object.find(key);
     if (!view)
       return missing(object, key, fallback, low);
     auto value = view->asNumber();
     if (value.ok() && *value >= low && *value <= high)
       return *value;
-    malformed.push_back(value.ok() ? view->error("expects a number of " + std::to_string(low) +
-                                                 " to " + std::to_string(high))
+    malformed.push_back(value.ok() ? view->error("expects a number of " +
+                                                 std::to_string(low) + " to " +
+                                                 std::to_string(high))
                                          .message()
                                    : value.status().message());
     return low;
@@ -46,21 +49,27 @@ public:
     if (!view)
       return fallback;
     auto value = view->asBool();
-    return value.ok() ? *value : (malformed.push_back(value.status().message()), fallback);
+    return value.ok()
+               ? *value
+               : (malformed.push_back(value.status().message()), fallback);
   }
-  std::string string(const JsonView &object, std::string_view key, std::string fallback) {
+  std::string string(const JsonView &object, std::string_view key,
+                     std::string fallback) {
     auto view = object.find(key);
     if (!view)
       return fallback;
     auto value = view->asString();
-    return value.ok() ? *value : (malformed.push_back(value.status().message()), fallback);
+    return value.ok()
+               ? *value
+               : (malformed.push_back(value.status().message()), fallback);
   }
   Activation activation(std::string_view key, const char *fallback) {
     std::string name = string(root, key, fallback);
     if (auto activation = parseActivation(name))
       return *activation;
-    unsupported.push_back(std::string(key) + " \"" + name +
-                          "\" (known: gelu, gelu_new, quick_gelu, relu, silu, tanh, sigmoid)");
+    unsupported.push_back(
+        std::string(key) + " \"" + name +
+        "\" (known: gelu, gelu_new, quick_gelu, relu, silu, tanh, sigmoid)");
     return Activation::Relu;
   }
   void require(bool holds, std::string what) {
@@ -77,7 +86,8 @@ public:
       return invalidInput(joined(malformed, "\n"));
     if (!unsupported.empty())
       return Status(StatusCode::UnsupportedModel,
-                    root.document() + ": the model needs what is not supported: " +
+                    root.document() +
+                        ": the model needs what is not supported: " +
                         joined(unsupported, "; "));
     return okStatus();
   }
@@ -86,13 +96,16 @@ public:
 
 private:
   template <typename T>
-  T missing(const JsonView &object, std::string_view key, std::optional<T> fallback, T low) {
+  T missing(const JsonView &object, std::string_view key,
+            std::optional<T> fallback, T low) {
     if (fallback)
       return *fallback;
-    malformed.push_back(object.place() + ": expects the key \"" + std::string(key) + "\"");
+    malformed.push_back(object.place() + ": expects the key \"" +
+                        std::string(key) + "\"");
     return low;
   }
-  static std::string joined(const std::vector<std::string> &parts, const char *separator) {
+  static std::string joined(const std::vector<std::string> &parts,
+                            const char *separator) {
     std::string text;
     for (const std::string &part : parts)
       text += (text.empty() ? "" : separator) + part;
@@ -102,7 +115,8 @@ private:
   std::vector<std::string> malformed, unsupported;
 };
 
-StatusOr<ConfigReader> openConfig(std::string_view text, const std::string &path) {
+StatusOr<ConfigReader> openConfig(std::string_view text,
+                                  const std::string &path) {
   WEIR_ASSIGN_OR_RETURN(JsonView root, parseJson(text, path));
   WEIR_RETURN_IF_ERROR(root.expectObject());
   return ConfigReader(std::move(root));
@@ -135,7 +149,8 @@ void readRope(ConfigReader &reader, LlamaConfig &config) {
   auto scaling = parameters ? parameters : reader.root.find("rope_scaling");
   const JsonView &thetaHome =
       parameters && parameters->find("rope_theta") ? *parameters : reader.root;
-  config.ropeTheta = reader.numberIn(thetaHome, "rope_theta", 10000.0, 1.0, 1e12);
+  config.ropeTheta =
+      reader.numberIn(thetaHome, "rope_theta", 10000.0, 1.0, 1e12);
   if (!scaling)
     return;
   std::string type = reader.string(*scaling, "rope_type",
@@ -144,25 +159,31 @@ void readRope(ConfigReader &reader, LlamaConfig &config) {
     return;
   if (type == "linear") {
     config.ropeScaling = LlamaConfig::RopeScaling::Linear;
-    config.ropeFactor = reader.numberIn(*scaling, "factor", std::nullopt, 1e-6, 1e6);
+    config.ropeFactor =
+        reader.numberIn(*scaling, "factor", std::nullopt, 1e-6, 1e6);
   } else if (type == "llama3") {
     config.ropeScaling = LlamaConfig::RopeScaling::Llama3;
-    config.ropeFactor = reader.numberIn(*scaling, "factor", std::nullopt, 1e-6, 1e6);
-    config.ropeLowFactor = reader.numberIn(*scaling, "low_freq_factor", std::nullopt, 1e-6, 1e6);
+    config.ropeFactor =
+        reader.numberIn(*scaling, "factor", std::nullopt, 1e-6, 1e6);
+    config.ropeLowFactor =
+        reader.numberIn(*scaling, "low_freq_factor", std::nullopt, 1e-6, 1e6);
     config.ropeHighFactor =
         reader.numberIn(*scaling, "high_freq_factor", std::nullopt, 1e-6, 1e6);
     config.ropeOriginalContext = reader.integerIn(
         *scaling, "original_max_position_embeddings", config.context);
     reader.require(config.ropeHighFactor > config.ropeLowFactor,
-                   scaling->path() + ": expects high_freq_factor above low_freq_factor");
+                   scaling->path() +
+                       ": expects high_freq_factor above low_freq_factor");
   } else {
-    reader.refuse(true, "rotary scaling \"" + type + "\" (known: default, linear, llama3)");
+    reader.refuse(true, "rotary scaling \"" + type +
+                            "\" (known: default, linear, llama3)");
   }
 }
 
 } // namespace
 
-StatusOr<Gpt2Config> parseGpt2Config(std::string_view text, const std::string &path) {
+StatusOr<Gpt2Config> parseGpt2Config(std::string_view text,
+                                     const std::string &path) {
   WEIR_ASSIGN_OR_RETURN(ConfigReader reader, openConfig(text, path));
   Gpt2Config config;
   config.layers = reader.integer("n_layer", 12, 1, 100000);
@@ -178,17 +199,21 @@ StatusOr<Gpt2Config> parseGpt2Config(std::string_view text, const std::string &p
   config.attentionDropout = reader.number("attn_pdrop", 0.1, 0, 0.999);
   config.residualDropout = reader.number("resid_pdrop", 0.1, 0, 0.999);
   config.scaleWeights = reader.boolean("scale_attn_weights", true);
-  config.scaleByInverseLayer = reader.boolean("scale_attn_by_inverse_layer_idx", false);
+  config.scaleByInverseLayer =
+      reader.boolean("scale_attn_by_inverse_layer_idx", false);
   config.tied = reader.boolean("tie_word_embeddings", true);
   reader.require(config.width % config.heads == 0,
-                 "n_embd: expects a multiple of n_head (" + std::to_string(config.heads) +
-                     "), got " + std::to_string(config.width));
-  reader.refuse(reader.boolean("add_cross_attention", false), "add_cross_attention");
+                 "n_embd: expects a multiple of n_head (" +
+                     std::to_string(config.heads) + "), got " +
+                     std::to_string(config.width));
+  reader.refuse(reader.boolean("add_cross_attention", false),
+                "add_cross_attention");
   WEIR_RETURN_IF_ERROR(reader.finish());
   return config;
 }
 
-StatusOr<LlamaConfig> parseLlamaConfig(std::string_view text, const std::string &path) {
+StatusOr<LlamaConfig> parseLlamaConfig(std::string_view text,
+                                       const std::string &path) {
   WEIR_ASSIGN_OR_RETURN(ConfigReader reader, openConfig(text, path));
   LlamaConfig config;
   config.layers = reader.integer("num_hidden_layers", std::nullopt, 1, 100000);
@@ -197,7 +222,8 @@ StatusOr<LlamaConfig> parseLlamaConfig(std::string_view text, const std::string 
   config.kvHeads = reader.integer("num_key_value_heads", config.heads);
   config.headDim = reader.integer("head_dim", config.width / config.heads);
   config.inner = reader.integer("intermediate_size", std::nullopt);
-  config.vocab = reader.integer("vocab_size", std::nullopt, 1, int64_t(1) << 31);
+  config.vocab =
+      reader.integer("vocab_size", std::nullopt, 1, int64_t(1) << 31);
   config.context = reader.integer("max_position_embeddings", 2048);
   config.activation = reader.activation("hidden_act", "silu");
   config.epsilon = reader.number("rms_norm_eps", 1e-6, 0, 1);
@@ -207,11 +233,14 @@ StatusOr<LlamaConfig> parseLlamaConfig(std::string_view text, const std::string 
   config.mlpBias = reader.boolean("mlp_bias", false);
   config.tied = reader.boolean("tie_word_embeddings", false);
   readRope(reader, config);
-  reader.require(config.heads % config.kvHeads == 0,
-                 "num_attention_heads: expects a multiple of num_key_value_heads (" +
-                     std::to_string(config.kvHeads) + "), got " + std::to_string(config.heads));
-  reader.require(config.headDim % 2 == 0, "head_dim: expects an even size, got " +
-                                              std::to_string(config.headDim));
+  reader.require(
+      config.heads % config.kvHeads == 0,
+      "num_attention_heads: expects a multiple of num_key_value_heads (" +
+          std::to_string(config.kvHeads) + "), got " +
+          std::to_string(config.heads));
+  reader.require(config.headDim % 2 == 0,
+                 "head_dim: expects an even size, got " +
+                     std::to_string(config.headDim));
   WEIR_RETURN_IF_ERROR(reader.finish());
   return config;
 }
@@ -226,9 +255,11 @@ Gpt2Config gpt2ConfigOf(const ModelConfig &model) {
   config.context = model.context;
   config.epsilon = model.normEpsilon;
   config.initializerRange = model.initStd;
-  config.embeddingDropout = config.attentionDropout = config.residualDropout = model.dropout;
+  config.embeddingDropout = config.attentionDropout = config.residualDropout =
+      model.dropout;
   config.tied = model.tie.value_or(true);
-  config.activation = parseActivation(model.activation).value_or(Activation::GeluTanh);
+  config.activation =
+      parseActivation(model.activation).value_or(Activation::GeluTanh);
   return config;
 }
 
@@ -249,13 +280,16 @@ LlamaConfig llamaConfigOf(const ModelConfig &model) {
   config.mlpBias = model.mlpBias;
   config.tied = model.tie.value_or(false);
   config.ropeTheta = model.ropeTheta;
-  config.activation = parseActivation(model.activation).value_or(Activation::Silu);
+  config.activation =
+      parseActivation(model.activation).value_or(Activation::Silu);
   return config;
 }
 
 std::string writeConfig(const Gpt2Config &config) {
   JsonWriter writer;
-  writer.beginObject().key("architectures").list(std::vector<std::string>{"GPT2LMHeadModel"});
+  writer.beginObject()
+      .key("architectures")
+      .list(std::vector<std::string>{"GPT2LMHeadModel"});
   writer.member("activation_function", activationName(config.activation));
   writer.member("attn_pdrop", config.attentionDropout);
   writer.member("dtype", "float32");
@@ -276,7 +310,9 @@ std::string writeConfig(const Gpt2Config &config) {
 
 std::string writeConfig(const LlamaConfig &config) {
   JsonWriter writer;
-  writer.beginObject().key("architectures").list(std::vector<std::string>{"LlamaForCausalLM"});
+  writer.beginObject()
+      .key("architectures")
+      .list(std::vector<std::string>{"LlamaForCausalLM"});
   writer.member("attention_bias", config.attentionBias);
   writer.member("attention_dropout", config.attentionDropout);
   writer.member("dtype", "float32");
@@ -293,7 +329,9 @@ std::string writeConfig(const LlamaConfig &config) {
   writer.member("num_key_value_heads", config.kvHeads);
   writer.member("rms_norm_eps", config.epsilon);
   writer.key("rope_parameters").beginObject();
-  writer.member("rope_theta", config.ropeTheta).member("rope_type", "default").endObject();
+  writer.member("rope_theta", config.ropeTheta)
+      .member("rope_type", "default")
+      .endObject();
   writer.member("rope_theta", config.ropeTheta);
   writer.member("tie_word_embeddings", config.tied);
   writer.member("vocab_size", config.vocab);

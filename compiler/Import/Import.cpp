@@ -13,7 +13,8 @@ namespace {
 
 /// Whether the folder's checkpoint holds a tensor of that name; false where
 /// there is no checkpoint.
-StatusOr<bool> checkpointHolds(const std::string &folder, const std::string &name) {
+StatusOr<bool> checkpointHolds(const std::string &folder,
+                               const std::string &name) {
   if (!fileExists(folder + "/model.safetensors") &&
       !fileExists(folder + "/model.safetensors.index.json"))
     return false;
@@ -21,23 +22,28 @@ StatusOr<bool> checkpointHolds(const std::string &folder, const std::string &nam
   return bool(set.find(name));
 }
 
-Status checkSequence(const Job &job, int64_t context, const std::string &place) {
+Status checkSequence(const Job &job, int64_t context,
+                     const std::string &place) {
   if (job.sequence <= context)
     return okStatus();
-  return invalidInput(place + ": sequence: expects at most the model's context of " +
+  return invalidInput(place +
+                      ": sequence: expects at most the model's context of " +
                       std::to_string(context) + " positions, got " +
                       std::to_string(job.sequence));
 }
 
-StatusOr<OwningOpRef<ModuleOp>> finish(OwningOpRef<ModuleOp> module, const std::string &config) {
+StatusOr<OwningOpRef<ModuleOp>> finish(OwningOpRef<ModuleOp> module,
+                                       const std::string &config) {
   if (!module)
-    return internalError("the model builder made invalid IR (see the diagnostics above)");
-  (*module)->setAttr(modelConfigAttrName, StringAttr::get(module->getContext(), config));
+    return internalError(
+        "the model builder made invalid IR (see the diagnostics above)");
+  (*module)->setAttr(modelConfigAttrName,
+                     StringAttr::get(module->getContext(), config));
   return module;
 }
 
-StatusOr<OwningOpRef<ModuleOp>> importFolder(MLIRContext *context, const Job &job,
-                                             const EntryShapes &shapes) {
+StatusOr<OwningOpRef<ModuleOp>>
+importFolder(MLIRContext *context, const Job &job, const EntryShapes &shapes) {
   const std::string &folder = job.model.folder;
   std::string path = folder + "/config.json";
   WEIR_ASSIGN_OR_RETURN(std::string text, readFile(path));
@@ -51,13 +57,15 @@ StatusOr<OwningOpRef<ModuleOp>> importFolder(MLIRContext *context, const Job &jo
     if (bare)
       config.storedPrefix = "";
     if (job.dropout)
-      config.embeddingDropout = config.attentionDropout = config.residualDropout = *job.dropout;
+      config.embeddingDropout = config.attentionDropout =
+          config.residualDropout = *job.dropout;
     WEIR_RETURN_IF_ERROR(checkSequence(job, config.context, path));
     return finish(buildGpt2(context, config, shapes), text);
   }
   if (family == "llama") {
     WEIR_ASSIGN_OR_RETURN(LlamaConfig config, parseLlamaConfig(text, path));
-    WEIR_ASSIGN_OR_RETURN(bool bare, checkpointHolds(folder, "embed_tokens.weight"));
+    WEIR_ASSIGN_OR_RETURN(bool bare,
+                          checkpointHolds(folder, "embed_tokens.weight"));
     if (bare)
       config.storedPrefix = "";
     if (job.dropout)
@@ -67,17 +75,20 @@ StatusOr<OwningOpRef<ModuleOp>> importFolder(MLIRContext *context, const Job &jo
   }
   return Status(StatusCode::UnsupportedModel,
                 path + ": model_type \"" + family +
-                    "\" is not supported; known families: gpt2, llama. Build another model "
+                    "\" is not supported; known families: gpt2, llama. Build "
+                    "another model "
                     "with the GraphBuilder (docs/build-a-model.md)");
 }
 
-StatusOr<OwningOpRef<ModuleOp>> importFamily(MLIRContext *context, const Job &job,
-                                             const EntryShapes &shapes) {
-  WEIR_RETURN_IF_ERROR(checkSequence(job, job.model.config.context, "model.config"));
+StatusOr<OwningOpRef<ModuleOp>>
+importFamily(MLIRContext *context, const Job &job, const EntryShapes &shapes) {
+  WEIR_RETURN_IF_ERROR(
+      checkSequence(job, job.model.config.context, "model.config"));
   if (job.model.family == "gpt2") {
     Gpt2Config config = gpt2ConfigOf(job.model.config);
     if (job.dropout)
-      config.embeddingDropout = config.attentionDropout = config.residualDropout = *job.dropout;
+      config.embeddingDropout = config.attentionDropout =
+          config.residualDropout = *job.dropout;
     return finish(buildGpt2(context, config, shapes), writeConfig(config));
   }
   LlamaConfig config = llamaConfigOf(job.model.config);
@@ -86,14 +97,16 @@ StatusOr<OwningOpRef<ModuleOp>> importFamily(MLIRContext *context, const Job &jo
   return finish(buildLlama(context, config, shapes), writeConfig(config));
 }
 
-StatusOr<OwningOpRef<ModuleOp>> importMlir(MLIRContext *context, const Job &job) {
+StatusOr<OwningOpRef<ModuleOp>> importMlir(MLIRContext *context,
+                                           const Job &job) {
   WEIR_ASSIGN_OR_RETURN(std::string text, readFile(job.model.mlir));
   std::string messages;
   OwningOpRef<ModuleOp> module;
   {
     ScopedDiagnosticHandler handler(context, [&](Diagnostic &diagnostic) {
       llvm::raw_string_ostream os(messages);
-      if (auto where = diagnostic.getLocation()->findInstanceOf<FileLineColLoc>())
+      if (auto where =
+              diagnostic.getLocation()->findInstanceOf<FileLineColLoc>())
         os << where.getFilename().getValue() << ':' << where.getLine() << ':'
            << where.getColumn() << ": ";
       os << diagnostic << '\n';
@@ -103,15 +116,17 @@ StatusOr<OwningOpRef<ModuleOp>> importMlir(MLIRContext *context, const Job &job)
     module = parseSourceString<ModuleOp>(text, config, job.model.mlir);
   }
   if (!module)
-    return invalidInput(messages.empty() ? job.model.mlir + ": is not a module" : messages);
+    return invalidInput(messages.empty() ? job.model.mlir + ": is not a module"
+                                         : messages);
   return module;
 }
 
 } // namespace
 
-StatusOr<OwningOpRef<ModuleOp>> importModel(MLIRContext *context, const Job &job,
-                                            int64_t forwardBatch) {
-  context->loadDialect<graph::GraphDialect, kernel::KernelDialect, dist::DistDialect>();
+StatusOr<OwningOpRef<ModuleOp>>
+importModel(MLIRContext *context, const Job &job, int64_t forwardBatch) {
+  context->loadDialect<graph::GraphDialect, kernel::KernelDialect,
+                       dist::DistDialect>();
   EntryShapes shapes{job.batch, job.sequence, forwardBatch};
   switch (job.model.kind) {
   case ModelKind::Folder:

@@ -111,7 +111,7 @@ def Graph_VariableOp : Graph_Op<"variable", [Symbol]> {
     EnumAttr<Graph_Dialect, Graph_VariableKind, "variable_kind">:$kind,
     Graph_InitializerAttr:$init, OptionalAttr<Graph_StoredAttr>:$stored);
   let assemblyFormat = [{
-    $sym_name `:` $type `kind` $kind `init` $init (`stored` $stored^)? attr-dict
+    $sym_name `:` $type `kind` `` $kind `init` $init (`stored` $stored^)? attr-dict
   }];
   let hasVerifier = 1;
   let extraClassDeclaration = [{
@@ -268,7 +268,7 @@ def Graph_GeluOp : Graph_ComputeOp<"gelu", [SameOperandsAndResultType, Elementwi
   let arguments = (ins Weir_Tensor:$input,
                        EnumAttr<Graph_Dialect, Graph_GeluKind, "gelu_kind">:$kind);
   let results = (outs Weir_Tensor:$output);
-  let assemblyFormat = "$kind $input attr-dict `:` type($input)";
+  let assemblyFormat = "`` $kind $input attr-dict `:` type($input)";
   let hasVerifier = 1;
 }
 
@@ -298,7 +298,7 @@ def Graph_CompareOp : Graph_ComputeOp<"compare", [SameTypeOperands, SameOperands
   let arguments = (ins EnumAttr<Graph_Dialect, Graph_Predicate, "predicate">:$predicate,
                        Weir_Tensor:$lhs, Weir_Tensor:$rhs);
   let results = (outs Weir_Tensor:$output);
-  let assemblyFormat = "$predicate $lhs `,` $rhs attr-dict `:` type($lhs) `->` type($output)";
+  let assemblyFormat = "`` $predicate $lhs `,` $rhs attr-dict `:` type($lhs) `->` type($output)";
   let hasVerifier = 1;
 }
 
@@ -400,7 +400,7 @@ def Graph_ReduceOp : Graph_ComputeOp<"reduce"> {
   let arguments = (ins EnumAttr<Graph_Dialect, Graph_ReductionKind, "reduction">:$kind,
                        Weir_Tensor:$input, DenseI64ArrayAttr:$dims);
   let results = (outs Weir_Tensor:$output);
-  let assemblyFormat = "$kind $input $dims attr-dict `:` functional-type(operands, results)";
+  let assemblyFormat = "`` $kind $input $dims attr-dict `:` functional-type(operands, results)";
   let hasFolder = 1;
   let hasVerifier = 1;
 }

@@ -7,7 +7,7 @@
 // CHECK: graph.variable @h.0.attn.w : tensor<48x3x4x12xf32> kind parameter init <normal, 0.000000e+00, 2.000000e-02> stored <"h.0.attn.c_attn.weight", [48, 144]>
 graph.variable @h.0.attn.w : tensor<48x3x4x12xf32> kind parameter
     init <normal, 0.0, 0.02> stored <"h.0.attn.c_attn.weight", [48, 144]>
-// CHECK: graph.variable @wte : tensor<96x8xf32> kind parameter init <uniform, -1.000000e-01, 0.10000000000000001>
+// CHECK: graph.variable @wte : tensor<96x8xf32> kind parameter init <uniform, -1.000000e-01, 1.000000e-01>
 graph.variable @wte : tensor<96x8xf32> kind parameter init <uniform, -0.1, 0.1>
 // CHECK: graph.variable @"wte/m" : tensor<96x8xf32> kind optimizer_state init <constant, 0.000000e+00> {dist.layout = #dist.layout<[B]>}
 graph.variable @"wte/m" : tensor<96x8xf32> kind optimizer_state init <constant, 0.0> {dist.layout = #dist.layout<[B]>}

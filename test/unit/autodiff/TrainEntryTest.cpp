@@ -311,7 +311,7 @@ TEST_F(TrainEntryTest, Errors) {
 
 TEST_F(TrainEntryTest, UnreachedParameterIsLeftAlone) {
   std::string text = std::string("graph.variable @unused : tensor<4xf32> kind "
-                                 "parameter init <constant, 1.0, 0.0>\n") +
+                                 "parameter init <constant, 1.0>\n") +
                      model;
   std::string from = "%b: tensor<2x2xf32> {graph.variable = @b}";
   text.replace(text.find(from), from.size(),

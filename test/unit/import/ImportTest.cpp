@@ -9,7 +9,8 @@ using namespace mlir;
 namespace weir::compiler {
 namespace {
 
-Job folderJob(const std::string &folder, int64_t batch = 2, int64_t sequence = 8) {
+Job folderJob(const std::string &folder, int64_t batch = 2,
+              int64_t sequence = 8) {
   Job job;
   job.model.kind = ModelKind::Folder;
   job.model.folder = std::string(WEIR_GOLDEN_DIR) + "/" + folder;
@@ -26,20 +27,24 @@ std::string printed(ModuleOp module) {
 }
 
 TEST(Import, FoldersOfBothFamiliesMakeTheThreeEntries) {
-  for (const char *name : {"gpt2-small", "gpt2-odd", "gpt2-erf", "llama-small", "llama-odd"}) {
+  for (const char *name :
+       {"gpt2-small", "gpt2-odd", "gpt2-erf", "llama-small", "llama-odd"}) {
     MLIRContext context;
-    auto module = importModel(&context, folderJob(std::string(name) + "/model"));
+    auto module =
+        importModel(&context, folderJob(std::string(name) + "/model"));
     ASSERT_TRUE(module.ok()) << name << ": " << module.status().message();
     std::vector<std::string> entries;
     for (auto entry : (**module).getOps<graph::EntryOp>())
       entries.push_back(entry.getSymName().str());
-    EXPECT_EQ(entries, (std::vector<std::string>{"forward", "evaluate", "loss"})) << name;
+    EXPECT_EQ(entries,
+              (std::vector<std::string>{"forward", "evaluate", "loss"}))
+        << name;
   }
 }
 
 TEST(Import, EveryStoredTensorIsAVariableOfThatShape) {
-  for (const char *name :
-       {"gpt2-small/model", "gpt2-erf/model-hub", "llama-small/model", "llama-odd/model"}) {
+  for (const char *name : {"gpt2-small/model", "gpt2-erf/model-hub",
+                           "llama-small/model", "llama-odd/model"}) {
     MLIRContext context;
     Job job = folderJob(name);
     auto module = importModel(&context, job);
@@ -50,18 +55,22 @@ TEST(Import, EveryStoredTensorIsAVariableOfThatShape) {
       auto stored = variable.getStoredAttr();
       ASSERT_TRUE(stored) << variable.getSymName().str();
       auto ref = set->find(stored.getName().getValue().str());
-      ASSERT_TRUE(bool(ref)) << name << ": " << stored.getName().getValue().str();
+      ASSERT_TRUE(bool(ref))
+          << name << ": " << stored.getName().getValue().str();
       EXPECT_EQ(ref.tensor->shape,
-                std::vector<int64_t>(stored.getShape().begin(), stored.getShape().end()));
+                std::vector<int64_t>(stored.getShape().begin(),
+                                     stored.getShape().end()));
     }
   }
 }
 
 TEST(Import, OldSpellingMakesTheSameModel) {
-  for (const char *name : {"gpt2-small", "gpt2-odd", "llama-small", "llama-odd"}) {
+  for (const char *name :
+       {"gpt2-small", "gpt2-odd", "llama-small", "llama-odd"}) {
     MLIRContext context;
     auto fresh = importModel(&context, folderJob(std::string(name) + "/model"));
-    auto old = importModel(&context, folderJob(std::string(name) + "/model-old"));
+    auto old =
+        importModel(&context, folderJob(std::string(name) + "/model-old"));
     ASSERT_TRUE(fresh.ok()) << fresh.status().message();
     ASSERT_TRUE(old.ok()) << old.status().message();
     (**fresh)->removeAttr(modelConfigAttrName);
@@ -83,7 +92,8 @@ TEST(Import, WrittenConfigurationsReadBack) {
   sizes.normEpsilon = 1e-5;
   sizes.ropeTheta = 5e5;
   sizes.activation = "silu";
-  auto llama = parseLlamaConfig(writeConfig(llamaConfigOf(sizes)), "config.json");
+  auto llama =
+      parseLlamaConfig(writeConfig(llamaConfigOf(sizes)), "config.json");
   ASSERT_TRUE(llama.ok()) << llama.status().message();
   EXPECT_EQ(llama->kvHeads, 3);
   EXPECT_EQ(llama->ropeTheta, 5e5);
@@ -112,9 +122,12 @@ TEST(Import, MalformedConfigurationsNameTheKey) {
   struct Case {
     const char *text, *expected;
   };
-  for (Case c : {Case{R"({"n_embd": "wide"})", "n_embd"}, Case{R"({"n_head": 7})", "n_embd"},
-                 Case{R"({"n_layer": 0})", "n_layer"}, Case{R"({"attn_pdrop": 2})", "attn_pdrop"},
-                 Case{R"([])", "config.json"}, Case{R"({"n_layer": )", "config.json"}}) {
+  for (Case c :
+       {Case{R"({"n_embd": "wide"})", "n_embd"},
+        Case{R"({"n_head": 7})", "n_embd"},
+        Case{R"({"n_layer": 0})", "n_layer"},
+        Case{R"({"attn_pdrop": 2})", "attn_pdrop"},
+        Case{R"([])", "config.json"}, Case{R"({"n_layer": )", "config.json"}}) {
     auto config = parseGpt2Config(c.text, "config.json");
     ASSERT_FALSE(config.ok()) << c.text;
     EXPECT_EQ(config.status().code(), StatusCode::InvalidInput) << c.text;
@@ -142,7 +155,8 @@ TEST(Import, DropoutIsInTheTrainingEntryOnly) {
     int64_t count = 0;
     entry.walk([&](graph::DropoutOp) { ++count; });
     // One after the embeddings; attention weights and two residuals a layer.
-    EXPECT_EQ(count, entry.getSymName() == "loss" ? 1 + 3 * 3 : 0) << entry.getSymName().str();
+    EXPECT_EQ(count, entry.getSymName() == "loss" ? 1 + 3 * 3 : 0)
+        << entry.getSymName().str();
   }
 }
 
