@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "compiler/Codegen/KernelEmitter.h"
 
-#include "compiler/Codegen/KernelNest.h"
+#include "compiler/Kernels/KernelNest.h"
 #include "compiler/Codegen/ScalarMath.h"
 #include "llvm/IR/IRBuilder.h"
 #include "llvm/IR/Intrinsics.h"
@@ -20,6 +20,8 @@ using llvm::Intrinsic::ID;
 namespace Intrinsic = llvm::Intrinsic;
 
 namespace weir::compiler::codegen {
+
+using namespace nest;
 
 namespace {
 

@@ -557,6 +557,9 @@ LogicalResult Executor::runReshard(dist::ReshardOp op) {
   dist::Reduction reduction = dist::Reduction::Sum;
   for (auto [axis, entry] : llvm::enumerate(fromAxes))
     if (entry.isPartial()) {
+      if (!partialAxes.empty() && reduction != entry.reduction)
+        return op.emitError("has no interpretation for partial values of two "
+                            "reductions at once");
       partialAxes.push_back(axis);
       reduction = entry.reduction;
     }

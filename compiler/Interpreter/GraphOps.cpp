@@ -747,8 +747,8 @@ LogicalResult GraphEvaluator<T>::dropout(graph::DropoutOp dropout) {
   const Tensor &x = in(0);
   uint32_t seed = static_cast<uint32_t>(in(1).ints[0]);
   uint32_t step = static_cast<uint32_t>(in(2).ints[0]);
-  // Code compares f32 numbers: the rate is what it is in f32.
-  float rate = static_cast<float>(dropout.getRate().convertToDouble());
+  // uniform01 is exact in f32, hence in f64, where the rate is not rounded.
+  double rate = dropout.getRate().convertToDouble();
   T factor = T(1) / (T(1) - static_cast<T>(dropout.getRate().convertToDouble()));
   uint32_t key = siteKey(dropout.getSite().str());
   Tensor &out = addResult(0);

@@ -260,7 +260,7 @@ State State::initialize(ModuleOp module, uint32_t seed) {
       if (init.getKind() == graph::InitializerKind::Normal)
         value += init.getB() * normal(key, seed, i);
       else if (init.getKind() == graph::InitializerKind::Uniform)
-        value += (init.getB() - init.getA()) * uniform01(randomWord(key, seed, 0, i));
+        value += (init.getB() - init.getA()) * uniform(key, seed, i);
       if (tensor.isFloat())
         tensor.floats[i] = static_cast<float>(value);
       else

@@ -35,8 +35,9 @@ struct State {
   std::map<std::string, Tensor> variables;
 
   /// First values from each variable's `#graph.init`, the same f32 numbers that
-  /// the runtime computes: `a` + `b` normal(name, seed, logical index), rounded to
-  /// f32 at the end (runtime/base/Philox.h).
+  /// the runtime computes: `a`, `a` + `b` normal(key, seed, i) or
+  /// `a` + (`b` - `a`) uniform(key, seed, i) in f64, then rounded to f32, with
+  /// key = siteKey(name) and i the row-major logical index (runtime/base/Philox.h).
   static State initialize(mlir::ModuleOp module, uint32_t seed);
   /// Replaces every parameter by its stored tensor (`#graph.stored`, else a
   /// tensor of the variable's own name and shape). InvalidInput when one is

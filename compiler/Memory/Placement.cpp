@@ -5,6 +5,7 @@
 #include <map>
 #include <numeric>
 #include <set>
+#include <tuple>
 #include <utility>
 
 namespace weir::compiler {
@@ -89,15 +90,13 @@ Placement bestFit(const std::vector<PlacementItem> &items, int64_t alignment,
   ends = starts;
   // Of those that begin together the longest-lived come first, and so lie
   // below the others, then the largest.
-  std::stable_sort(starts.begin(), starts.end(), [&](size_t a, size_t b) {
-    if (begin(a) != begin(b))
-      return begin(a) < begin(b);
-    if (end(a) != end(b))
-      return end(a) > end(b);
-    return items[a].bytes > items[b].bytes;
+  std::sort(starts.begin(), starts.end(), [&](size_t a, size_t b) {
+    return std::make_tuple(begin(a), -end(a), -items[a].bytes, a) <
+           std::make_tuple(begin(b), -end(b), -items[b].bytes, b);
   });
-  std::stable_sort(ends.begin(), ends.end(),
-                   [&](size_t a, size_t b) { return end(a) < end(b); });
+  std::sort(ends.begin(), ends.end(), [&](size_t a, size_t b) {
+    return std::make_pair(end(a), a) < std::make_pair(end(b), b);
+  });
 
   Placement placement;
   placement.offsets.assign(items.size(), 0);

@@ -267,7 +267,7 @@ private:
       double best = impossible;
       for (const OpSignature &signature : rulesOf(producer).signatures)
         if (signature.results[0] == want && signature.allows(parts))
-          best = std::min(best, operandsCost(producer, signature, !want.isBroadcast()));
+          best = std::min(best, operandsCost(producer, signature, inLoop || !want.isBroadcast()));
       if (best == impossible && !want.isBroadcast())
         best = cost(value, AxisLayout::broadcast(), bytes, use, inLoop) +
                reshard(AxisLayout::broadcast(), want, bytes);
@@ -560,7 +560,7 @@ public:
       writeEntry(layouts, context);
     }
     // A pattern of variables and ops that meets neither is a typing error.
-    for (const Override &override : overrides)
+    for (const Override &override : overrideList)
       if (!override.used) {
         module.emitError("expects an override that matches a variable or an op, got '")
             << override.text << "'";
@@ -611,7 +611,7 @@ private:
   }
 
   LogicalResult readOverrides() {
-    for (const std::string &text : overrideTexts()) {
+    for (const std::string &text : overrides) {
       size_t equals = text.rfind('=');
       if (equals == std::string::npos)
         return getOperation().emitError("expects an override such as 'pattern=[S(0), B]', "
@@ -633,14 +633,11 @@ private:
         return getOperation().emitError("expects an override of at most ")
                << numAxes << " mesh axes, got '" << text << "'";
       axes.resize(numAxes);
-      overrides.push_back(
+      overrideList.push_back(
           {text, std::move(*pattern), LayoutAttr::get(&getContext(), axes), false});
     }
     return success();
   }
-
-  /// Options hold the texts; the same name is the parsed list here.
-  ArrayRef<std::string> overrideTexts() { return PropagateLayoutsPassBase::overrides; }
 
   LogicalResult checkLayout(Operation *op, StringRef name, RankedTensorType type,
                             LayoutAttr layout) {
@@ -670,7 +667,7 @@ private:
     for (auto variable : module.getOps<graph::VariableOp>()) {
       LayoutAttr layout = variable->getAttrOfType<LayoutAttr>(
           dist::DistDialect::getLayoutAttrName());
-      for (Override &candidate : overrides)
+      for (Override &candidate : overrideList)
         if (candidate.pattern.match(variable.getSymName())) {
           layout = candidate.layout;
           candidate.used = true;
@@ -730,7 +727,7 @@ private:
       }
       StringRef name = nameOf(op);
       if (!name.empty())
-        for (Override &candidate : overrides)
+        for (Override &candidate : overrideList)
           candidate.used |= candidate.pattern.match(name);
     }
     for (unsigned i = 0, e = block.getNumArguments(); i < e; ++i) {
@@ -802,7 +799,7 @@ private:
     if (micro) {
       // Which dims the micro-batches will split has to be known when the other
       // axes are decided: these must not be regathered within the loop.
-      AxisDecision preliminary(layouts, analysis, mesh, time, true, overrides);
+      AxisDecision preliminary(layouts, analysis, mesh, time, true, overrideList);
       layouts.microBatched =
           succeeded(preliminary.run(/*splitInputs=*/true, /*emitErrors=*/false)) ||
           layouts.updates;
@@ -814,14 +811,14 @@ private:
       Strategy strategy = axisStrategies[axis];
       bool split = strategy == Strategy::Data ||
                    (strategy == Strategy::Micro && layouts.microBatched);
-      AxisDecision decision(layouts, analysis, mesh, axis, false, overrides);
+      AxisDecision decision(layouts, analysis, mesh, axis, false, overrideList);
       bool mayFallBack = mesh.isTime(axis) && split && !layouts.updates;
       if (succeeded(decision.run(split, /*emitErrors=*/!mayFallBack)))
         continue;
       if (!mayFallBack)
         return failure();
       layouts.resetAxis(axis);
-      AxisDecision whole(layouts, analysis, mesh, axis, false, overrides);
+      AxisDecision whole(layouts, analysis, mesh, axis, false, overrideList);
       if (failed(whole.run(false, true)))
         return failure();
     }
@@ -850,7 +847,7 @@ private:
   dist::MeshAttr mesh;
   unsigned numAxes = 0;
   SmallVector<Strategy> axisStrategies;
-  SmallVector<Override> overrides;
+  SmallVector<Override> overrideList;
   llvm::StringMap<LayoutAttr> variables;
 };
 

@@ -70,9 +70,8 @@ static OpFoldResult forward(Value value, Type type) {
 }
 
 OpFoldResult AddOp::fold(FoldAdaptor adaptor) {
-  // x + (+0.0) turns -0.0 into +0.0, which no consumer tells apart but a
-  // division by it; PyTorch's graphs make the same assumption. x + (-0.0) is
-  // exact.
+  // Exact but for -0.0 + (+0.0), which is +0.0 and becomes -0.0: equal
+  // numbers, which compilers of tensors do not tell apart.
   if (isSplatOf(adaptor.getRhs(), 0))
     if (OpFoldResult result = forward(getLhs(), getType()))
       return result;

@@ -31,6 +31,8 @@ def Graph_DifferentiableOpInterface : OpInterface<"DifferentiableOpInterface"> {
       Emits the gradient with respect to each operand, given the gradient of
       each result (null: zero), as `graph` ops. Returns one value for each
       operand, null where it has no gradient or `wanted` says that it is not needed.
+      An op that cannot be differentiated emits an error that names it and
+      returns no values at all.
     }], "::llvm::SmallVector<::mlir::Value>", "buildGradient",
       (ins "::mlir::OpBuilder &":$builder,
            "::llvm::ArrayRef<::mlir::Value>":$resultGradients,

@@ -180,14 +180,6 @@ int64_t Executor::overheadBytes() const {
   return total;
 }
 
-const void *Executor::outputPlace(size_t index) const {
-  for (const Buffer &buffer : entry.buffers)
-    if (buffer.bindingIsOutput && buffer.binding == static_cast<int>(index) &&
-        buffer.segment >= 0)
-      return memory.base(0, buffer.segment) + buffer.offset;
-  return nullptr;
-}
-
 void Executor::bind(const void *const *inputs, void *const *outputs) {
   size_t numBuffers = entry.buffers.size();
   for (size_t i = 0; i < numBuffers; ++i) {
@@ -196,8 +188,6 @@ void Executor::bind(const void *const *inputs, void *const *outputs) {
       continue;
     if (buffer.bindingIsOutput) {
       addresses[i] = static_cast<std::byte *>(outputs[buffer.binding]);
-      if (!addresses[i] && buffer.segment >= 0)
-        addresses[i] = memory.base(0, buffer.segment) + buffer.offset;
       continue;
     }
     // Verified plans only read what inputs are bound to.

@@ -59,13 +59,9 @@ public:
          WorkerPool *pool, Failure &failure, const ExecutorOptions &options);
 
   /// Runs one step. `inputs` has a pointer for each of the entry's inputs, each
-  /// to the whole tensor. `outputs` has one for each output; null leaves that
-  /// output in its place in rank 0's segment. One run at a time.
+  /// to the whole tensor, `outputs` one for each of its outputs. One run at a
+  /// time.
   Status run(const void *const *inputs, void *const *outputs);
-
-  /// Where rank 0 leaves output `index` when no memory is bound: null for an
-  /// output without a place of its own.
-  const void *outputPlace(size_t index) const;
 
   const plan::EntryOrder &order() const { return steps; }
   /// Of the step at `position` of a stream in the last run; only when timed.

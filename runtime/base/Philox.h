@@ -93,6 +93,16 @@ inline double normal(uint32_t key, uint32_t seed, uint64_t index) {
          std::cos(6.283185307179586476925 * u2);
 }
 
+/// Element `index` of a tensor uniform in [0, 1) named by `key`: the first word
+/// of the counter and key of `normal`, times 2^-32, in f64.
+inline double uniform(uint32_t key, uint32_t seed, uint64_t index) {
+  return static_cast<double>(
+             philox::generate({static_cast<uint32_t>(index),
+                               static_cast<uint32_t>(index >> 32), 0, 1},
+                              {key, seed})[0]) *
+         0x1p-32;
+}
+
 } // namespace weir
 
 #endif // WEIR_RUNTIME_BASE_PHILOX_H

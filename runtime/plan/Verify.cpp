@@ -205,6 +205,7 @@ private:
       checkScalar(entry, i);
     for (size_t i = 0; i < entry.buffers.size(); ++i)
       checkBuffer(entry, i);
+    checkOutputs(entry);
     for (size_t i = 0; i < entry.collectives.size(); ++i)
       checkCollective(entry, i);
     if (errors.size() + suppressed != before)
@@ -231,6 +232,18 @@ private:
       if (bindingBytes(binding) < 0)
         error(where + ": shape out of range");
     }
+  }
+
+  void checkOutputs(const Entry &entry) {
+    std::vector<bool> bound(entry.outputs.size(), false);
+    for (const Buffer &buffer : entry.buffers)
+      if (buffer.bindingIsOutput && buffer.binding >= 0 &&
+          buffer.binding < static_cast<int>(bound.size()))
+        bound[buffer.binding] = true;
+    for (size_t i = 0; i < bound.size(); ++i)
+      if (!bound[i])
+        error(item("output", i, entry.outputs[i].name) +
+              ": no buffer is bound to it");
   }
 
   static int64_t bindingBytes(const Binding &binding) {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // weir-opt: runs passes on a module in any dialect of Weir; the tool of tests.
 #include "compiler/API/InitDialects.h"
+#include "compiler/API/InitPasses.h"
+#include "compiler/Autodiff/Passes.h"
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
@@ -16,6 +18,8 @@ int main(int argc, char **argv) {
                   mlir::scf::SCFDialect>();
   mlir::registerCanonicalizerPass();
   mlir::registerCSEPass();
+  weir::compiler::registerAllWeirPasses();
+  weir::compiler::registerAutodiffPasses();
   return mlir::asMainReturnCode(
       mlir::MlirOptMain(argc, argv, "Weir optimizer driver\n", registry));
 }

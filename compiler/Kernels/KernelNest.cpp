@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "compiler/Codegen/KernelNest.h"
+#include "compiler/Kernels/KernelNest.h"
 
 #include "llvm/ADT/SmallSet.h"
 
 using namespace mlir;
 
-namespace weir::compiler::codegen {
+namespace weir::compiler::nest {
 
 KernelNest::KernelNest(kernel::FuncOp func, dist::MeshAttr mesh) : func(func), mesh(mesh) {
   scalars = func->getAttrOfType<ArrayAttr>(scalarsAttrName);
@@ -652,4 +652,4 @@ LogicalResult KernelNest::analyze() {
   return success();
 }
 
-} // namespace weir::compiler::codegen
+} // namespace weir::compiler::nest

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-#ifndef WEIR_COMPILER_CODEGEN_KERNELNEST_H
-#define WEIR_COMPILER_CODEGEN_KERNELNEST_H
+#ifndef WEIR_COMPILER_KERNELS_KERNELNEST_H
+#define WEIR_COMPILER_KERNELS_KERNELNEST_H
 
 #include "compiler/Kernels/KernelScalars.h"
 
@@ -10,7 +10,7 @@
 #include <tuple>
 #include <vector>
 
-namespace weir::compiler::codegen {
+namespace weir::compiler::nest {
 
 /// Where along one dimension of a value: a loop's index (or 0), plus a constant,
 /// plus and minus run-time scalars; or an index read from memory.
@@ -140,6 +140,6 @@ private:
   llvm::SetVector<mlir::Operation *> live;
 };
 
-} // namespace weir::compiler::codegen
+} // namespace weir::compiler::nest
 
-#endif // WEIR_COMPILER_CODEGEN_KERNELNEST_H
+#endif // WEIR_COMPILER_KERNELS_KERNELNEST_H

@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef WEIR_RUNTIME_TRAIN_STOPSIGNALS_H
+#define WEIR_RUNTIME_TRAIN_STOPSIGNALS_H
+
+#include <csignal>
+
+namespace weir {
+
+/// While one lives, SIGINT and SIGTERM ask for a stop instead of ending the
+/// process; the second one ends it as the system would have. One at a time.
+class StopSignals {
+public:
+  StopSignals();
+  ~StopSignals();
+  StopSignals(const StopSignals &) = delete;
+  StopSignals &operator=(const StopSignals &) = delete;
+
+  /// The signal that came, or 0.
+  static int received();
+
+private:
+  struct sigaction oldInterrupt, oldTerminate;
+};
+
+} // namespace weir
+
+#endif // WEIR_RUNTIME_TRAIN_STOPSIGNALS_H
