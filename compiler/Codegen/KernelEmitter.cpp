@@ -946,27 +946,18 @@ SmallVector<Val> KernelEmitter::evaluateContribution(kernel::GenericOp op) {
 // Kernel classes
 //===----------------------------------------------------------------------===//
 
-/// Roots of equal depth and equal inner loops share one pass over the row.
 std::vector<KernelEmitter::Phase> KernelEmitter::makePhases() {
   std::vector<Phase> phases;
-  for (Root &root : nest.roots) {
-    SmallVector<int> inner;
-    for (int loop : root.loops)
+  for (const std::vector<unsigned> &pass : nest.makePasses()) {
+    Phase phase;
+    for (unsigned number : pass)
+      phase.roots.push_back(&nest.roots[number]);
+    phase.depth = phase.roots.front()->depth;
+    for (int loop : phase.roots.front()->loops)
       if (!llvm::is_contained(nest.outer, loop))
-        inner.push_back(loop);
-    auto sameLoops = [&](const Phase &phase) {
-      if (phase.depth != root.depth || phase.inner.size() != inner.size())
-        return false;
-      return llvm::all_of(inner, [&](int loop) { return llvm::is_contained(phase.inner, loop); });
-    };
-    auto it = llvm::find_if(phases, sameLoops);
-    if (it == phases.end()) {
-      phases.push_back({root.depth, inner, {}});
-      it = std::prev(phases.end());
-    }
-    it->roots.push_back(&root);
+        phase.inner.push_back(loop);
+    phases.push_back(std::move(phase));
   }
-  llvm::stable_sort(phases, [](const Phase &a, const Phase &b) { return a.depth < b.depth; });
   return phases;
 }
 
@@ -1163,15 +1154,7 @@ void KernelEmitter::emitScatter() {
   Value result = storeRoot->value;
   bool inPlace = false;
   if (result != scatter.getOutput()) {
-    auto sum = result.getDefiningOp<kernel::GenericOp>();
-    bool isSum = sum && sum.getInputs().size() == 2 && sum.getOutputs().size() == 1 &&
-                 llvm::is_contained(sum.getInputs(), scatter.getOutput()) &&
-                 llvm::hasSingleElement(sum.getBodyBlock()->without_terminator()) &&
-                 isa<arith::AddFOp, arith::AddIOp>(sum.getBodyBlock()->front());
-    if (!isSum || !sum.getInputMap(0).isIdentity() || !sum.getInputMap(1).isIdentity() ||
-        !sum.getOutputMap(0).isIdentity())
-      return fail("only an addition may follow a scatter");
-    Value other = sum.getInputs()[sum.getInputs()[0] == scatter.getOutput() ? 1 : 0];
+    Value other = KernelNest::getScatterSummand(result, scatter);
     if (auto argument = dyn_cast<BlockArgument>(other))
       inPlace = func.getTied()[storeRoot->dest - func.getNumInputs()] == int64_t(argument.getArgNumber());
   }

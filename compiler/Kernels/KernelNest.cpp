@@ -498,28 +498,101 @@ void KernelNest::order(SmallVectorImpl<int> &list) const {
   llvm::stable_sort(list, [&](int a, int b) { return rank(a) < rank(b); });
 }
 
+double KernelNest::scoreVectorLoop(ArrayRef<const Root *> users, int loop) const {
+  double score = 0;
+  for (const Root *root : users)
+    for (const Access &access : root->accesses) {
+      int64_t stride = strideOf(access, loop);
+      if (stride == 0)
+        continue;
+      double size = 1;
+      for (const IndexExpr &expr : access.index)
+        if (expr.loop >= 0 && !loops[expr.loop].trivial)
+          size *= loops[expr.loop].capacity();
+      score += stride == 1 ? size : -size;
+    }
+  return score;
+}
+
 int KernelNest::chooseVectorLoop(ArrayRef<const Root *> users, ArrayRef<int> candidates) const {
   int best = -1;
   double bestScore = 0;
   for (int loop : candidates) {
-    double score = 0;
-    for (const Root *root : users)
-      for (const Access &access : root->accesses) {
-        int64_t stride = strideOf(access, loop);
-        if (stride == 0)
-          continue;
-        double size = 1;
-        for (const IndexExpr &expr : access.index)
-          if (expr.loop >= 0 && !loops[expr.loop].trivial)
-            size *= loops[expr.loop].capacity();
-        score += stride == 1 ? size : -size;
-      }
+    double score = scoreVectorLoop(users, loop);
     if (best < 0 || score >= bestScore) {
       best = loop;
       bestScore = score;
     }
   }
   return best;
+}
+
+std::vector<std::vector<unsigned>> KernelNest::makePasses() const {
+  std::vector<std::vector<unsigned>> passes;
+  auto sameLoops = [&](const Root &a, const Root &b) {
+    return a.depth == b.depth && a.loops.size() == b.loops.size() &&
+           llvm::all_of(a.loops, [&](int loop) { return llvm::is_contained(b.loops, loop); });
+  };
+  for (auto [number, root] : llvm::enumerate(roots)) {
+    auto it = llvm::find_if(passes, [&](auto &pass) { return sameLoops(roots[pass[0]], root); });
+    if (it == passes.end())
+      passes.push_back({unsigned(number)});
+    else
+      it->push_back(number);
+  }
+  llvm::stable_sort(passes,
+                    [&](auto &a, auto &b) { return roots[a[0]].depth < roots[b[0]].depth; });
+  return passes;
+}
+
+int64_t KernelNest::getWork() const {
+  int64_t work = 0;
+  for (const Root &root : roots) {
+    int64_t size = 1;
+    for (int loop : root.loops)
+      size *= loops[loop].capacity();
+    work = std::max(work, size);
+  }
+  return work;
+}
+
+bool KernelNest::isEfficient(int64_t chunks) const {
+  constexpr int64_t little = 1024, serial = 32768; // elements
+  for (const std::vector<unsigned> &pass : makePasses()) {
+    SmallVector<const Root *> users;
+    for (unsigned number : pass)
+      users.push_back(&roots[number]);
+    SmallVector<int> inner;
+    int64_t size = 1;
+    for (int loop : users[0]->loops) {
+      size *= loops[loop].capacity();
+      if (!llvm::is_contained(outer, loop))
+        inner.push_back(loop);
+    }
+    if (size <= little || inner.empty())
+      continue;
+    int vector = vectorLoop >= 0 ? vectorLoop : chooseVectorLoop(users, inner);
+    if (scoreVectorLoop(users, vector) < 0)
+      return false;
+  }
+  if (chunks > 1 && getWork() > serial &&
+      (chunkLoop < 0 || loops[chunkLoop].capacity() < chunks))
+    return false;
+  return !recomputes;
+}
+
+Value KernelNest::getScatterSummand(Value result, kernel::ScatterAddOp scatter) {
+  auto sum = result.getDefiningOp<kernel::GenericOp>();
+  if (!sum || sum.getCombiner() != kernel::Combiner::None || sum.getInputs().size() != 2 ||
+      sum.getOutputs().size() != 1 || !llvm::is_contained(sum.getInputs(), scatter.getOutput()))
+    return {};
+  Block *body = sum.getBodyBlock();
+  if (!llvm::hasSingleElement(body->without_terminator()) ||
+      !isa<arith::AddFOp, arith::AddIOp>(body->front()) ||
+      !sum.getInputMap(0).isIdentity() || !sum.getInputMap(1).isIdentity() ||
+      !sum.getOutputMap(0).isIdentity() || body->front().getOperand(0) == body->front().getOperand(1))
+    return {};
+  return sum.getInputs()[sum.getInputs()[0] == scatter.getOutput() ? 1 : 0];
 }
 
 LogicalResult KernelNest::schedule() {
@@ -534,8 +607,19 @@ LogicalResult KernelNest::schedule() {
     if (root.kind != Root::Kind::Store)
       depths[root.op] = root.depth;
   }
-  if (hasScatter)
+  if (hasScatter) {
+    // Codegen has one form: dest = other (+ scatter).
+    Root *scatterRoot = nullptr, *storeRoot = nullptr;
+    for (Root &root : roots)
+      (root.kind == Root::Kind::Scatter ? scatterRoot : storeRoot) = &root;
+    auto scatter = cast<kernel::ScatterAddOp>(scatterRoot->op);
+    if (roots.size() != 2 || !storeRoot ||
+        (storeRoot->value != scatter.getOutput() &&
+         !getScatterSummand(storeRoot->value, scatter)))
+      return scatter.emitError("internal error: kernel '")
+             << func.getSymName() << "' does more with a scatter than to add it";
     return success();
+  }
 
   SmallVector<const Root *> reductions, all;
   for (const Root &root : roots) {
@@ -568,7 +652,7 @@ LogicalResult KernelNest::schedule() {
     }
     // All roots must then be of that shape.
     for (const Root &root : roots)
-      if (vectorLoop >= 0 && root.kind == Root::Kind::Store && root.loops.size() != common.size())
+      if (vectorLoop >= 0 && !llvm::is_contained(root.loops, vectorLoop))
         vectorLoop = -1;
     columns = vectorLoop >= 0;
   }
@@ -599,8 +683,6 @@ LogicalResult KernelNest::schedule() {
 /// Values with elementary functions that are read at several depths are computed
 /// once for each row. The last such value of a chain is enough.
 void KernelNest::chooseScratch() {
-  if (columns || outer.empty())
-    return;
   constexpr int64_t largestRow = 32768; // elements
   auto isExpensive = [](Operation *op) {
     bool found = false;
@@ -622,7 +704,7 @@ void KernelNest::chooseScratch() {
       if (!loops[loop].trivial && !llvm::is_contained(outer, loop))
         row *= loops[loop].capacity();
     }
-    if (row == 1 || row > largestRow)
+    if (row == 1)
       continue;
     // Readers that do not get it through another scratch value.
     llvm::SmallSet<int, 4> depths;
@@ -635,7 +717,11 @@ void KernelNest::chooseScratch() {
       if (!hidden)
         depths.insert(root.depth);
     }
-    if (depths.size() > 1)
+    if (depths.size() <= 1)
+      continue;
+    if (columns || outer.empty() || row > largestRow)
+      recomputes = true;
+    else
       scratch.insert(op);
   }
 }

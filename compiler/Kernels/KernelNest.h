@@ -92,6 +92,18 @@ public:
   mlir::ArrayAttr scalars;
   /// Costly values that several depths read: kept in a row of scratch.
   llvm::SetVector<mlir::Operation *> scratch;
+  /// A costly value is computed again for another depth.
+  bool recomputes = false;
+
+  /// Whether every pass over much memory has a vectorised loop of unit stride,
+  /// and enough iterations for `chunks` chunks.
+  bool isEfficient(int64_t chunks) const;
+  /// Iterations of the largest root.
+  int64_t getWork() const;
+  /// Roots of equal depth and equal inner loops share one pass: their indices.
+  std::vector<std::vector<unsigned>> makePasses() const;
+  /// For `%d = scatter + other`: the other summand; null when it is none.
+  static mlir::Value getScatterSummand(mlir::Value result, kernel::ScatterAddOp scatter);
 
   int loopOf(mlir::Value value, unsigned dim);
   int loopOf(kernel::GenericOp op, unsigned loop);
@@ -110,6 +122,8 @@ public:
   /// Best loop to vectorise for these roots among `candidates`.
   int chooseVectorLoop(llvm::ArrayRef<const Root *> users,
                        llvm::ArrayRef<int> candidates) const;
+  /// Elements accessed along the loop with unit stride less those with another.
+  double scoreVectorLoop(llvm::ArrayRef<const Root *> users, int loop) const;
   static bool isReduction(mlir::Operation *op);
   static bool isMemory(mlir::Value value);
 

@@ -26,25 +26,14 @@ struct PartitionStagesPass
   LogicalResult convert(graph::EntryOp entry) {
     bool present[3] = {};
     llvm::SmallVector<dist::MicroBatchesOp> loops;
-    WalkResult walk = entry.getBody().walk([&](Operation *op) {
+    entry.getBody().walk([&](Operation *op) {
       if (auto loop = llvm::dyn_cast<dist::MicroBatchesOp>(op))
         loops.push_back(loop);
-      auto task = op->getAttrOfType<StringAttr>(
-          graph::GraphDialect::getTaskAttrName());
-      if (!task)
-        return WalkResult::advance();
-      std::optional<pipe::TaskKind> kind =
-          pipe::symbolizeTaskKind(task.getValue());
-      if (!kind) {
-        op->emitOpError("expects task forward, backward or update, got '")
-            << task.getValue() << "'";
-        return WalkResult::interrupt();
-      }
-      present[static_cast<int>(*kind)] = true;
-      return WalkResult::advance();
+      if (auto task = op->getAttrOfType<StringAttr>(
+              graph::GraphDialect::getTaskAttrName()))
+        if (auto kind = pipe::symbolizeTaskKind(task.getValue()))
+          present[static_cast<int>(*kind)] = true;
     });
-    if (walk.wasInterrupted())
-      return failure();
     if (loops.size() > 1) {
       InFlightDiagnostic diagnostic = entry.emitOpError(
           "expects at most one loop over micro-batches, got ");

@@ -14,8 +14,7 @@ def PartitionStagesPass : Pass<"weir-partition-stages", "::mlir::ModuleOp"> {
     schedule does the forward and the backward task of a micro-batch one after
     the other, then the next micro-batch, then the update.
 
-    Refuses an entry with more than one micro-batch loop, and ops of a task that
-    is none of forward, backward and update.
+    Refuses an entry with more than one micro-batch loop.
   }];
   let dependentDialects = ["::weir::pipe::PipeDialect"];
 }

@@ -18,7 +18,9 @@ struct AxisLayout {
   Reduction reduction = Reduction::Sum; // Partial
 
   static AxisLayout broadcast() { return {}; }
-  static AxisLayout split(int64_t dim) { return {Kind::Split, dim, Reduction::Sum}; }
+  static AxisLayout split(int64_t dim) {
+    return {Kind::Split, dim, Reduction::Sum};
+  }
   static AxisLayout partial(Reduction reduction = Reduction::Sum) {
     return {Kind::Partial, 0, reduction};
   }
@@ -27,7 +29,8 @@ struct AxisLayout {
   bool isSplit(int64_t d) const { return kind == Kind::Split && dim == d; }
   bool isPartial() const { return kind == Kind::Partial; }
   bool operator==(const AxisLayout &other) const {
-    return kind == other.kind && dim == other.dim && reduction == other.reduction;
+    return kind == other.kind && dim == other.dim &&
+           reduction == other.reduction;
   }
   bool operator!=(const AxisLayout &other) const { return !(*this == other); }
 };
@@ -58,8 +61,9 @@ namespace weir::dist {
 
 /// Parses `[S(0), B, P(sum)]` (also from user text); emits through `emitError`
 /// and returns null on malformed text.
-LayoutAttr parseLayout(llvm::StringRef text, mlir::MLIRContext *context,
-                       llvm::function_ref<mlir::InFlightDiagnostic()> emitError);
+LayoutAttr
+parseLayout(llvm::StringRef text, mlir::MLIRContext *context,
+            llvm::function_ref<mlir::InFlightDiagnostic()> emitError);
 
 /// The entries of a layout, `[S(0), B, P(sum)]`, within other text.
 mlir::ParseResult parseLayoutEntries(mlir::AsmParser &parser,

@@ -55,8 +55,8 @@ static ParseResult parseAxisLayout(AsmParser &parser, AxisLayout &entry) {
     if (parser.parseInteger(dim) || parser.parseRParen())
       return failure();
     if (dim < 0)
-      return parser.emitError(
-                 dimLoc, "expects a dimension that is not negative, got ")
+      return parser.emitError(dimLoc,
+                              "expects a dimension that is not negative, got ")
              << dim;
     entry = AxisLayout::split(dim);
     return success();
@@ -76,8 +76,7 @@ static ParseResult parseAxisLayout(AsmParser &parser, AxisLayout &entry) {
     entry = AxisLayout::partial(*reduction);
     return success();
   }
-  return parser.emitError(loc,
-                          "expects 'S(dim)', 'B' or 'P(reduction)', got '")
+  return parser.emitError(loc, "expects 'S(dim)', 'B' or 'P(reduction)', got '")
          << keyword << "'";
 }
 
@@ -193,8 +192,8 @@ LayoutAttr LayoutAttr::getBroadcast(MLIRContext *context, unsigned numAxes) {
 }
 
 bool LayoutAttr::isBroadcast() const {
-  return llvm::all_of(getAxes(),
-                      [](const AxisLayout &axis) { return axis.isBroadcast(); });
+  return llvm::all_of(
+      getAxes(), [](const AxisLayout &axis) { return axis.isBroadcast(); });
 }
 
 bool LayoutAttr::hasPartial() const {

@@ -27,12 +27,11 @@ static MeshAttr getMeshAround(Operation *op) {
 /// Verifies that a layout fits the mesh and a tensor type. `what` names the
 /// value, for messages.
 static LogicalResult verifyLayout(Operation *op, LayoutAttr layout,
-                                  MeshAttr mesh, Type type,
-                                  const Twine &what) {
+                                  MeshAttr mesh, Type type, const Twine &what) {
   if (mesh && layout.getAxes().size() != mesh.getNumAxes())
     return op->emitOpError("expects the layout of ")
-           << what << " to have one entry for each of the "
-           << mesh.getNumAxes() << " mesh axes, got " << layout;
+           << what << " to have one entry for each of the " << mesh.getNumAxes()
+           << " mesh axes, got " << layout;
   auto tensor = dyn_cast<RankedTensorType>(type);
   if (!tensor)
     return op->emitOpError("expects a tensor to have a layout, but ")
@@ -122,13 +121,12 @@ LogicalResult DistDialect::verifyRegionArgAttribute(Operation *op,
                                  "argument " + Twine(index));
 }
 
-LogicalResult
-DistDialect::verifyRegionResultAttribute(Operation *op, unsigned region,
-                                         unsigned index,
-                                         NamedAttribute attribute) {
+LogicalResult DistDialect::verifyRegionResultAttribute(
+    Operation *op, unsigned region, unsigned index, NamedAttribute attribute) {
   auto function = dyn_cast<FunctionOpInterface>(op);
   if (!function)
-    return op->emitOpError("expects 'dist' result attributes on functions only");
+    return op->emitOpError(
+        "expects 'dist' result attributes on functions only");
   return verifyBoundaryAttribute(op, function.getResultTypes()[index],
                                  attribute, "result " + Twine(index));
 }

@@ -21,8 +21,8 @@ static void printLayoutList(OpAsmPrinter &printer, Operation *,
 }
 
 /// Parses `T`, or `(T1, ...) -> T2` with `numInputs` inputs.
-static ParseResult parseSameTypes(OpAsmParser &parser,
-                                  ArrayRef<Type *> inputs, Type &output) {
+static ParseResult parseSameTypes(OpAsmParser &parser, ArrayRef<Type *> inputs,
+                                  Type &output) {
   Type type;
   llvm::SMLoc loc = parser.getCurrentLocation();
   if (parser.parseType(type))
@@ -76,10 +76,11 @@ void weir::dist::printSameTypes(OpAsmPrinter &printer, Operation *, Type lhs,
 // ReshardOp
 //===----------------------------------------------------------------------===//
 
-LogicalResult ReshardOp::inferReturnTypes(
-    MLIRContext *, std::optional<Location>, ValueRange operands,
-    DictionaryAttr attributes, OpaqueProperties properties, RegionRange,
-    SmallVectorImpl<Type> &inferred) {
+LogicalResult
+ReshardOp::inferReturnTypes(MLIRContext *, std::optional<Location>,
+                            ValueRange operands, DictionaryAttr attributes,
+                            OpaqueProperties properties, RegionRange,
+                            SmallVectorImpl<Type> &inferred) {
   auto type = cast<RankedTensorType>(operands.front().getType());
   if (isa_and_present<LayoutAttr>(type.getEncoding())) {
     LayoutAttr to;
@@ -319,8 +320,8 @@ LogicalResult MicroBatchesOp::verify() {
            << ")";
   if (TypeRange(getBody().getArgumentTypes()) != getInits().getTypes())
     return emitOpError("expects block arguments of the accumulators' types (")
-           << getInits().getTypes() << "), got (" << getBody().getArgumentTypes()
-           << ")";
+           << getInits().getTypes() << "), got ("
+           << getBody().getArgumentTypes() << ")";
   auto module = (*this)->getParentOfType<ModuleOp>();
   MeshAttr mesh = module ? getMesh(module) : MeshAttr();
   if (mesh && mesh.getTimeAxis() < 0)
@@ -333,7 +334,8 @@ LogicalResult YieldOp::verify() {
   if (getValues().getTypes() == loop.getResultTypes())
     return success();
   return emitOpError("expects values of the accumulators' types (")
-         << loop.getResultTypes() << "), got (" << getValues().getTypes() << ")";
+         << loop.getResultTypes() << "), got (" << getValues().getTypes()
+         << ")";
 }
 
 #define GET_OP_CLASSES

@@ -63,6 +63,8 @@ InitializerAttr::verify(function_ref<InFlightDiagnostic()> emitError,
                         InitializerKind kind, double a, double b) {
   if (!std::isfinite(a) || !std::isfinite(b))
     return emitError() << "expects finite numbers, got " << a << " and " << b;
+  if (kind == InitializerKind::Constant && b != 0)
+    return emitError() << "expects one number of a constant, got also " << b;
   if (kind == InitializerKind::Normal && b < 0)
     return emitError()
            << "expects a standard deviation that is not negative, got " << b;
@@ -87,8 +89,13 @@ Attribute InitializerAttr::parse(AsmParser &parser, Type) {
   double a = 0, b = 0;
   if (parser.parseComma() || parser.parseFloat(a))
     return {};
-  if (*kind != InitializerKind::Constant &&
-      (parser.parseComma() || parser.parseFloat(b)))
+  // A constant has one number; a second one, 0, may be written.
+  bool hasSecond = *kind != InitializerKind::Constant;
+  if (!hasSecond)
+    hasSecond = succeeded(parser.parseOptionalComma());
+  else if (parser.parseComma())
+    return {};
+  if (hasSecond && parser.parseFloat(b))
     return {};
   if (parser.parseGreater())
     return {};
@@ -99,7 +106,7 @@ Attribute InitializerAttr::parse(AsmParser &parser, Type) {
 void InitializerAttr::print(AsmPrinter &printer) const {
   printer << "<" << stringifyInitializerKind(getKind()) << ", ";
   printer.printFloat(APFloat(getA()));
-  if (getKind() != InitializerKind::Constant) {
+  if (getKind() != InitializerKind::Constant || getB() != 0) {
     printer << ", ";
     printer.printFloat(APFloat(getB()));
   }

@@ -11,8 +11,7 @@ using namespace weir;
 using namespace weir::graph;
 
 /// The splat value of a constant operand, or none.
-template <typename T>
-static std::optional<T> getSplat(Attribute attribute) {
+template <typename T> static std::optional<T> getSplat(Attribute attribute) {
   auto elements = dyn_cast_if_present<DenseElementsAttr>(attribute);
   if (!elements || !elements.isSplat())
     return std::nullopt;

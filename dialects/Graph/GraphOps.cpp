@@ -147,8 +147,7 @@ static StringRef getStringValue(Attribute attribute) {
 }
 
 StringRef EntryOp::getArgumentVariable(unsigned index) {
-  return getStringValue(
-      getArgAttr(index, GraphDialect::getVariableAttrName()));
+  return getStringValue(getArgAttr(index, GraphDialect::getVariableAttrName()));
 }
 
 StringRef EntryOp::getArgumentInput(unsigned index) {
@@ -218,8 +217,7 @@ LogicalResult EntryOp::verify() {
                              getResultAttr(index, outputName), outputName)))
       return failure();
     if (!variable) {
-      auto [it, inserted] =
-          outputs.try_emplace(getResultOutput(index), index);
+      auto [it, inserted] = outputs.try_emplace(getResultOutput(index), index);
       if (!inserted)
         return emitOpError("expects outputs of different names, got '")
                << it->first() << "' for results " << it->second << " and "
@@ -286,10 +284,9 @@ LogicalResult EntryOp::verifySymbolUses(SymbolTableCollection &symbolTable) {
                      getArgAttr(index, layoutName))))
       return failure();
   for (unsigned index = 0, e = getNumResults(); index < e; ++index)
-    if (failed(check("result " + Twine(index),
-                     getResultAttr(index, variableName),
-                     getResultTypes()[index],
-                     getResultAttr(index, layoutName))))
+    if (failed(
+            check("result " + Twine(index), getResultAttr(index, variableName),
+                  getResultTypes()[index], getResultAttr(index, layoutName))))
       return failure();
   return success();
 }
@@ -520,10 +517,9 @@ LogicalResult SoftmaxOp::verify() {
 }
 
 LogicalResult RopeOp::verify() {
-  if (failed(verifyFloats(*this, "input", getInput(),
-                          {{"cos", getCos()},
-                           {"sin", getSin()},
-                           {"output", getOutput()}})))
+  if (failed(verifyFloats(
+          *this, "input", getInput(),
+          {{"cos", getCos()}, {"sin", getSin()}, {"output", getOutput()}})))
     return failure();
   ArrayRef<int64_t> shape = shapeOf(getInput());
   if (shape.size() < 2)
@@ -646,8 +642,7 @@ LogicalResult CrossEntropyOp::verify() {
   if (failed(verifyCrossEntropy(*this, getLogits(), getLabels())) ||
       failed(verifyFloats(*this, "logits", getLogits(),
                           {{"loss", getLoss()}, {"lse", getLse()}})) ||
-      failed(
-          expectShape(*this, "loss", getLoss(), shapeOf(getLabels()))))
+      failed(expectShape(*this, "loss", getLoss(), shapeOf(getLabels()))))
     return failure();
   return expectShape(*this, "lse", getLse(), shapeOf(getLabels()));
 }

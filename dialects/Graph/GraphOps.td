@@ -64,7 +64,8 @@ def Graph_InitializerAttr : AttrDef<Graph_Dialect, "Initializer"> {
   let mnemonic = "init";
   let summary = "First value of a variable when no weights are given.";
   let description = [{
-    `constant`: `a`. `normal`: mean `a`, standard deviation `b`. `uniform`: in
+    `constant`: `a` (`b` is 0 and not printed). `normal`: mean `a`, standard
+    deviation `b`. `uniform`: in
     `[a, b)`. Random values depend on the seed, the variable's name and the
     logical index alone.
 

@@ -28,7 +28,8 @@ AffineMap GenericOp::getOutputMap(unsigned output) {
 SmallVector<int64_t> GenericOp::getLoopSizes() {
   SmallVector<int64_t> sizes(getNumLoops(), 0);
   auto visit = [&](AffineMap map, Value value) {
-    ArrayRef<int64_t> shape = cast<RankedTensorType>(value.getType()).getShape();
+    ArrayRef<int64_t> shape =
+        cast<RankedTensorType>(value.getType()).getShape();
     for (auto [expr, size] : llvm::zip_equal(map.getResults(), shape))
       if (auto dim = dyn_cast<AffineDimExpr>(expr))
         sizes[dim.getPosition()] = size;
@@ -129,7 +130,8 @@ LogicalResult GenericOp::verify() {
              << AffineMapAttr::get(map) << " for " << what;
     if (map.getNumDims() != numLoops)
       return emitOpError("expects maps over the same ")
-             << numLoops << " loops, got " << AffineMapAttr::get(map) << " for " << what;
+             << numLoops << " loops, got " << AffineMapAttr::get(map) << " for "
+             << what;
     if (map.getNumResults() != type.getRank())
       return emitOpError("expects the map of ")
              << what << " to have " << type.getRank()
@@ -140,7 +142,8 @@ LogicalResult GenericOp::verify() {
       if (auto constant = dyn_cast<AffineConstantExpr>(expr)) {
         if (!isInput)
           return emitOpError("expects the map of ")
-                 << what << " to hold loops only, got " << AffineMapAttr::get(map);
+                 << what << " to hold loops only, got "
+                 << AffineMapAttr::get(map);
         if (constant.getValue() < 0 || constant.getValue() >= size)
           return emitOpError("expects constants of the map of ")
                  << what << " to lie within its shape, got "
@@ -154,7 +157,8 @@ LogicalResult GenericOp::verify() {
       unsigned loop = dim.getPosition();
       if (!isInput && seen[loop])
         return emitOpError("expects the map of ")
-               << what << " to hold no loop twice, got " << AffineMapAttr::get(map);
+               << what << " to hold no loop twice, got "
+               << AffineMapAttr::get(map);
       seen[loop] = true;
       if (sizes[loop] == unknown)
         sizes[loop] = size;
@@ -202,8 +206,8 @@ LogicalResult YieldOp::verify() {
     Block &body = function.getBody().front();
     unsigned numInputs = std::min<int64_t>(
         std::max<int64_t>(function.getNumInputs(), 0), body.getNumArguments());
-    llvm::append_range(expected,
-                       TypeRange(body.getArgumentTypes()).drop_front(numInputs));
+    llvm::append_range(
+        expected, TypeRange(body.getArgumentTypes()).drop_front(numInputs));
   }
   if (TypeRange(getValues()) == TypeRange(expected))
     return success();
@@ -288,7 +292,8 @@ ParseResult FuncOp::parse(OpAsmParser &parser, OperationState &result) {
   int64_t numInputs = arguments.size(), chunks;
   if (parser.parseKeyword("outs") ||
       parser.parseCommaSeparatedList(
-          AsmParser::Delimiter::Paren, [&]() -> ParseResult {
+          AsmParser::Delimiter::Paren,
+          [&]() -> ParseResult {
             tied.push_back(-1);
             if (parseArgument())
               return failure();
@@ -326,14 +331,13 @@ void FuncOp::print(OpAsmPrinter &printer) {
   llvm::interleaveComma(llvm::seq<unsigned>(0, numInputs), printer,
                         printArgument);
   printer << ") outs(";
-  llvm::interleaveComma(
-      llvm::seq<unsigned>(numInputs, body.getNumArguments()), printer,
-      [&](unsigned index) {
-        printArgument(index);
-        int64_t tied = getTied()[index - numInputs];
-        if (tied != -1)
-          printer << " tied " << tied;
-      });
+  llvm::interleaveComma(llvm::seq<unsigned>(numInputs, body.getNumArguments()),
+                        printer, [&](unsigned index) {
+                          printArgument(index);
+                          int64_t tied = getTied()[index - numInputs];
+                          if (tied != -1)
+                            printer << " tied " << tied;
+                        });
   printer << ") chunks " << static_cast<int64_t>(getChunks());
   printer.printOptionalAttrDictWithKeyword(
       (*this)->getAttrs(),
@@ -423,8 +427,7 @@ LogicalResult LaunchOp::verifySymbolUses(SymbolTableCollection &symbolTable) {
       static_cast<int64_t>(getDests().size()) != numDests)
     return fail(Twine(numInputs) + " inputs and " + Twine(numDests) +
                 " destinations, as '" + getKernel() + "' has, got " +
-                Twine(getInputs().size()) + " and " +
-                Twine(getDests().size()));
+                Twine(getInputs().size()) + " and " + Twine(getDests().size()));
   SmallVector<Value> operands(getInputs());
   llvm::append_range(operands, getDests());
   for (auto [index, operand, argument] :
@@ -464,8 +467,8 @@ LogicalResult ContractOp::verify() {
     auto type = cast<RankedTensorType>(operands[index].getType());
     if (map.getNumSymbols() != 0 || map.getNumDims() != numLoops)
       return emitOpError("expects maps over the same ")
-             << numLoops << " loops without symbols, got " << AffineMapAttr::get(map) << " for '"
-             << names[index] << "'";
+             << numLoops << " loops without symbols, got "
+             << AffineMapAttr::get(map) << " for '" << names[index] << "'";
     if (map.getNumResults() != type.getRank())
       return emitOpError("expects the map of '")
              << names[index] << "' to have " << type.getRank()
@@ -474,7 +477,8 @@ LogicalResult ContractOp::verify() {
       auto dim = dyn_cast<AffineDimExpr>(expr);
       if (!dim || used[index][dim.getPosition()])
         return emitOpError("expects the map of '")
-               << names[index] << "' to hold loops, none twice, got " << AffineMapAttr::get(map);
+               << names[index] << "' to hold loops, none twice, got "
+               << AffineMapAttr::get(map);
       unsigned loop = dim.getPosition();
       used[index][loop] = true;
       int64_t size = type.getDimSize(position);

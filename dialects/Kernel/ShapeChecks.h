@@ -14,9 +14,8 @@ llvm::LogicalResult expectShape(mlir::Operation *op, llvm::StringRef what,
                                 mlir::Value value,
                                 llvm::ArrayRef<int64_t> shape);
 /// `value` has this element type.
-llvm::LogicalResult expectElementType(mlir::Operation *op,
-                                      llvm::StringRef what, mlir::Value value,
-                                      mlir::Type type);
+llvm::LogicalResult expectElementType(mlir::Operation *op, llvm::StringRef what,
+                                      mlir::Value value, mlir::Type type);
 /// `value` has a floating-point element type.
 llvm::LogicalResult expectFloat(mlir::Operation *op, llvm::StringRef what,
                                 mlir::Value value);
@@ -43,9 +42,8 @@ llvm::LogicalResult verifyConcat(mlir::Operation *op, mlir::ValueRange inputs,
                                  int64_t dim, mlir::Value output);
 /// `output[i..., f...] = table[indices[i...], f...]`; also the shapes of its
 /// transpose. `tableName` and `outputName` are the names in messages.
-llvm::LogicalResult verifyGather(mlir::Operation *op,
-                                 llvm::StringRef tableName, mlir::Value table,
-                                 mlir::Value indices,
+llvm::LogicalResult verifyGather(mlir::Operation *op, llvm::StringRef tableName,
+                                 mlir::Value table, mlir::Value indices,
                                  llvm::StringRef outputName,
                                  mlir::Value output);
 /// A constant's value holds elements (dense or resource) of a tensor type.

@@ -170,6 +170,7 @@ void ProgramOp::print(OpAsmPrinter &printer) {
       [&](TaskKindAttr task) { printer << stringifyTaskKind(task.getValue()); });
   printer << "] schedule ";
   printer.printString(getSchedule());
+  printer << ' ';
   function_interface_impl::printFunctionSignature(
       printer, *this, getArgumentTypes(), /*isVariadic=*/false,
       getResultTypes());

@@ -50,38 +50,29 @@ std::string shapeText(const std::vector<int64_t> &shape) {
   return "[" + join(sizes, ",") + "]";
 }
 
-/// The stored type of the same representation, or false.
-bool storedTypeOf(DType type, StoredType &stored) {
+/// The stored type of the same representation.
+StoredType storedTypeOf(DType type) {
   switch (type) {
   case DType::F64:
-    stored = StoredType::F64;
-    return true;
+    return StoredType::F64;
   case DType::F32:
-    stored = StoredType::F32;
-    return true;
+    return StoredType::F32;
   case DType::F16:
-    stored = StoredType::F16;
-    return true;
+    return StoredType::F16;
   case DType::BF16:
-    stored = StoredType::BF16;
-    return true;
+    return StoredType::BF16;
   case DType::I64:
-    stored = StoredType::I64;
-    return true;
+    return StoredType::I64;
   case DType::I32:
-    stored = StoredType::I32;
-    return true;
+    return StoredType::I32;
   case DType::I8:
-    stored = StoredType::I8;
-    return true;
+    return StoredType::I8;
   case DType::U8:
-    stored = StoredType::U8;
-    return true;
+    return StoredType::U8;
   case DType::I1:
-    stored = StoredType::Bool;
-    return true;
+    return StoredType::Bool;
   }
-  return false;
+  return StoredType::U8;
 }
 
 bool isFloat(StoredType type) {
@@ -317,12 +308,9 @@ Status Session::loadTensors(const std::string &path,
         problems.push_back("tensor '" + stored.name + "' is missing");
       continue;
     }
-    StoredType same;
-    bool readable =
-        storedTypeOf(stored.variable->layout.dtype, same) &&
-        (ref.tensor->type == same ||
-         (stored.variable->layout.dtype == DType::F32 &&
-          isFloat(ref.tensor->type)));
+    DType type = stored.variable->layout.dtype;
+    bool readable = ref.tensor->type == storedTypeOf(type) ||
+                    (type == DType::F32 && isFloat(ref.tensor->type));
     if (ref.tensor->shape != stored.shape)
       problems.push_back("tensor '" + stored.name + "' is " +
                          ref.tensor->typeText() + ", expected shape " +
@@ -331,7 +319,7 @@ Status Session::loadTensors(const std::string &path,
       problems.push_back(
           "tensor '" + stored.name + "' is " + ref.tensor->typeText() +
           ", which cannot become " +
-          std::string(plan::name(stored.variable->layout.dtype)));
+          std::string(plan::name(type)));
   }
   if (!load.allowExtra)
     for (const std::string &name : set.names()) {
@@ -362,8 +350,7 @@ Status Session::loadTensors(const std::string &path,
     if (!ref)
       continue;
     const uint8_t *data = ref.file->data(*ref.tensor);
-    StoredType same;
-    storedTypeOf(stored.variable->layout.dtype, same);
+    StoredType same = storedTypeOf(stored.variable->layout.dtype);
     bool aligned = reinterpret_cast<uintptr_t>(data) %
                        storedTypeSize(ref.tensor->type) ==
                    0;
@@ -390,9 +377,8 @@ Session::saveTensors(const std::string &path,
                      const std::vector<StoredVariable> &variables) const {
   std::vector<TensorSpec> specs;
   for (const StoredVariable &stored : variables) {
-    StoredType type = StoredType::F32;
-    storedTypeOf(stored.variable->layout.dtype, type);
-    specs.push_back({stored.name, type, stored.shape});
+    specs.push_back({stored.name, storedTypeOf(stored.variable->layout.dtype),
+                     stored.shape});
   }
   WEIR_ASSIGN_OR_RETURN(SafetensorsWriter writer,
                         SafetensorsWriter::create(path, specs));

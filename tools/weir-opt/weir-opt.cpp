@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // weir-opt: runs passes on a module in any dialect of Weir; the tool of tests.
 #include "compiler/API/InitDialects.h"
-#include "compiler/API/InitPasses.h"
 #include "compiler/Autodiff/Passes.h"
+#include "compiler/Memory/Passes.h"
+#include "compiler/Pipeline/Passes.h"
+#include "compiler/Sharding/Passes.h"
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
@@ -16,10 +18,12 @@ int main(int argc, char **argv) {
   weir::compiler::registerAllWeirDialects(registry);
   registry.insert<mlir::func::FuncDialect, mlir::LLVM::LLVMDialect,
                   mlir::scf::SCFDialect>();
+  weir::compiler::registerAutodiffPasses();
+  weir::compiler::registerMemoryPasses();
+  weir::compiler::registerPipelinePasses();
+  weir::compiler::registerShardingPasses();
   mlir::registerCanonicalizerPass();
   mlir::registerCSEPass();
-  weir::compiler::registerAllWeirPasses();
-  weir::compiler::registerAutodiffPasses();
   return mlir::asMainReturnCode(
       mlir::MlirOptMain(argc, argv, "Weir optimizer driver\n", registry));
 }

@@ -32,14 +32,6 @@ module attributes {dist.mesh = #dist.mesh<dp=2, mb=3 : time>} {
 
 // -----
 
-graph.entry @f(%x: tensor<4xf32> {graph.input = "x"}) -> (tensor<4xf32> {graph.output = "y"}) {
-  // expected-error@+1 {{expects task forward, backward or update, got 'sideward'}}
-  %0 = graph.exp %x {graph.task = "sideward"} : tensor<4xf32>
-  graph.return %0 : tensor<4xf32>
-}
-
-// -----
-
 module attributes {dist.mesh = #dist.mesh<mb=3 : time>} {
   // expected-error@+1 {{expects at most one loop over micro-batches, got 2}}
   graph.entry @f(%x: tensor<4xf32> {graph.input = "x"}) -> (tensor<4xf32> {graph.output = "y"}) {

@@ -7,6 +7,11 @@ graph.variable @w : tensor<4xf32> kind parameter init <zeros>
 
 // -----
 
+// expected-error @+1 {{expects one number of a constant, got also 1.000000e+00}}
+graph.variable @w : tensor<4xf32> kind parameter init <constant, 0.0, 1.0>
+
+// -----
+
 // expected-error @+1 {{expects a standard deviation that is not negative, got -1.000000e+00}}
 graph.variable @w : tensor<4xf32> kind parameter init <normal, 0.0, -1.0>
 

@@ -86,6 +86,6 @@ pipe.program @f role 0 entry "f" tasks [forward, backward] schedule "F0 B0 F1" (
 
 pipe.program @f role 0 entry "f" tasks [forward] schedule "F0"
     (%a: tensor<4xf32> {graph.input = "a"}) -> (tensor<4xf32> {graph.output = "b"}) {
-  // expected-error@+1 {{expects the program's result types (tensor<4xf32>), got ()}}
+  // expected-error@+1 {{expects the program's result types ('tensor<4xf32>'), got ()}}
   pipe.return
 }

@@ -18,7 +18,7 @@ pipe.program @train role 0 entry "train" tasks [forward, backward, update] sched
   pipe.return %w, %x : tensor<4xf32>, tensor<4xf32>
 }
 
-// CHECK: pipe.program @forward role 1 entry "forward" tasks [forward] schedule "F0"()
+// CHECK: pipe.program @forward role 1 entry "forward" tasks [forward] schedule "F0" ()
 pipe.program @forward role 1 entry "forward" tasks [forward] schedule "F0" () {
   pipe.return
 }

@@ -169,6 +169,58 @@ TEST_F(ReverseTest, WorkIsLinear) {
   EXPECT_EQ(count<graph::AddOp>(), length);
 }
 
+// Where finite differences say nothing: the values that the ops' documentation
+// and PyTorch have there.
+TEST_F(ReverseTest, GradientsAtKinksAndTies) {
+  auto gradientOf = [&](const std::string &body, std::vector<double> x,
+                        unsigned wanted = 0) {
+    std::string text = R"(
+      graph.entry @f(%x: tensor<3xf32> {graph.input = "x"},
+                     %b: tensor<3xf32> {graph.input = "b"})
+          -> (tensor<f32> {graph.output = "y"}) {
+        )" + body + R"(
+        graph.return %y : tensor<f32>
+      })";
+    EXPECT_TRUE(succeeded(differentiate(text, {wanted})));
+    Tensor second = Tensor::fromFloats({3}, {1, 0, -1});
+    auto values =
+        evaluateBlock(entry.getBody().front(),
+                      {Tensor::fromFloats({3}, x), second}, {gradients[0]});
+    EXPECT_TRUE(succeeded(values));
+    return (*values)[0].floats;
+  };
+  auto elementwise = [](const std::string &op) {
+    return "%e = graph." + op + " : tensor<3xf32>\n" +
+           "%y = graph.reduce sum %e [0] : (tensor<3xf32>) -> tensor<f32>";
+  };
+  using Values = std::vector<double>;
+  EXPECT_EQ(gradientOf(elementwise("abs %x"), {-2, 0, 2}), (Values{-1, 0, 1}));
+  EXPECT_EQ(gradientOf(elementwise("relu %x"), {-2, 0, 2}), (Values{0, 0, 1}));
+  // Of equal operands the first.
+  EXPECT_EQ(gradientOf(elementwise("max %x, %b"), {1, 1, -3}),
+            (Values{1, 1, 0}));
+  EXPECT_EQ(gradientOf(elementwise("max %x, %b"), {1, 1, -3}, 1),
+            (Values{0, 0, 1}));
+  EXPECT_EQ(gradientOf(elementwise("min %x, %b"), {1, 1, -3}),
+            (Values{1, 0, 1}));
+  // Equal extremes share.
+  EXPECT_EQ(gradientOf(
+                "%y = graph.reduce max %x [0] : (tensor<3xf32>) -> tensor<f32>",
+                {4, 1, 4}),
+            (Values{0.5, 0, 0.5}));
+  EXPECT_EQ(gradientOf(
+                "%y = graph.reduce min %x [0] : (tensor<3xf32>) -> tensor<f32>",
+                {1, 1, 4}),
+            (Values{0.5, 0.5, 0}));
+  // x^1, x^0, x^-1 at 0, 0 and 2.
+  EXPECT_EQ(gradientOf(elementwise("pow %x, %b"), {0, 0, 2}),
+            (Values{1, 0, -0.25}));
+  Values exponent = gradientOf(elementwise("pow %x, %b"), {0, 0, 2}, 1);
+  EXPECT_EQ(exponent[0], 0);
+  EXPECT_EQ(exponent[1], 0);
+  EXPECT_NEAR(exponent[2], 0.5 * std::log(2.0), 1e-15);
+}
+
 /// Differentiates a loss through the first argument and returns the error.
 std::string errorOf(OpTestContext &context, const std::string &text) {
   OwningOpRef<ModuleOp> module = context.parse(text);

@@ -5,6 +5,8 @@
 
 #include "runtime/base/Philox.h"
 
+#include "mlir/AsmParser/AsmParser.h"
+
 namespace weir::compiler {
 namespace {
 
@@ -204,8 +206,10 @@ TEST_F(Dist, VariablesAreScatteredAndGathered) {
   mlir::ModuleOp parsed = parse(onMesh("dp=2, tp=2", R"(
     graph.variable @w : tensor<5x3xf32> kind parameter init <constant, 2.0>
         {dist.layout = #dist.layout<[S(1), S(0)]>}
-    graph.entry @main(%w: tensor<3x2xf32, #dist.shard<[5:1, 3:0]>> {graph.variable = @w})
-        -> (tensor<3x2xf32, #dist.shard<[5:1, 3:0]>> {graph.variable = @w}) {
+    graph.entry @main(%w: tensor<3x2xf32, #dist.shard<[5:1, 3:0]>>
+            {graph.variable = @w, dist.layout = #dist.layout<[S(1), S(0)]>})
+        -> (tensor<3x2xf32, #dist.shard<[5:1, 3:0]>>
+            {graph.variable = @w, dist.layout = #dist.layout<[S(1), S(0)]>}) {
       %0 = graph.iota 0 : tensor<3x2xf32, #dist.shard<[5:1, 3:0]>>
       %1 = graph.mul %w, %0 : tensor<3x2xf32, #dist.shard<[5:1, 3:0]>>
       graph.return %1 : tensor<3x2xf32, #dist.shard<[5:1, 3:0]>>

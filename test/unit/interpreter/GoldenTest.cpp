@@ -173,7 +173,8 @@ TEST_P(GoldenTest, SharpStep) {
   ASSERT_TRUE(succeeded(outputs));
   JsonView sharp = valueOf(golden.manifest.at("sharp"));
   double loss = valueOf(sharp.number("loss"));
-  EXPECT_NEAR(outputs->at("loss").floats[0] / loss, 1, 1e-12);
+  // Constants of the IR are f32: Llama's rotary frequencies are off by 6e-8.
+  EXPECT_NEAR(outputs->at("loss").floats[0] / loss, 1, 1e-10);
   double count = outputs->at("count").floats[0];
   EXPECT_EQ(count, golden.batch * golden.sequence);
   unsigned checked = 0;
