@@ -24,9 +24,9 @@ mlir::LogicalResult evaluateGraphOp(const OpInputs &inputs,
                                     llvm::SmallVectorImpl<Tensor> &results);
 
 /// Evaluates one structured piece of the `kernel` dialect (`generic`, `gather`,
-/// `scatter_add`, `reshape`, `transpose`, `slice`, `concat`, `constant`). Shares
-/// no code with `evaluateGraphOp` beyond `Tensor`, so that the two check each
-/// other.
+/// `scatter_add`, `reshape`, `transpose`, `slice`, `concat`, `constant`).
+/// Shares no code with `evaluateGraphOp` beyond `Tensor`, so that the two check
+/// each other.
 mlir::LogicalResult evaluatePiece(const OpInputs &inputs,
                                   llvm::SmallVectorImpl<Tensor> &results);
 
@@ -35,8 +35,9 @@ bool isPiece(mlir::Operation *op);
 
 /// The elements of a constant in the box of its type: a splat on any shard,
 /// other values where the type is whole or carries a `#dist.layout`.
-mlir::FailureOr<Tensor> constantTensor(mlir::Operation *op, mlir::Attribute value,
-                                       const Box &box, Precision precision);
+mlir::FailureOr<Tensor> constantTensor(mlir::Operation *op,
+                                       mlir::Attribute value, const Box &box,
+                                       Precision precision);
 
 } // namespace weir::compiler
 

@@ -14,23 +14,27 @@ namespace {
 /// What integers of memory hold before they are written.
 constexpr int64_t integerPoison = 0x5A5A5A5A;
 
-double combine(Precision precision, dist::Reduction reduction, double a, double b) {
+double combine(Precision precision, dist::Reduction reduction, double a,
+               double b) {
   switch (reduction) {
   case dist::Reduction::Sum:
     return precision == Precision::F32
                ? static_cast<float>(a) + static_cast<float>(b)
                : a + b;
   case dist::Reduction::Max:
-    return std::isnan(a) || std::isnan(b) ? std::numeric_limits<double>::quiet_NaN()
-                                          : std::max(a, b);
+    return std::isnan(a) || std::isnan(b)
+               ? std::numeric_limits<double>::quiet_NaN()
+               : std::max(a, b);
   case dist::Reduction::Min:
-    return std::isnan(a) || std::isnan(b) ? std::numeric_limits<double>::quiet_NaN()
-                                          : std::min(a, b);
+    return std::isnan(a) || std::isnan(b)
+               ? std::numeric_limits<double>::quiet_NaN()
+               : std::min(a, b);
   }
   return a;
 }
 
-int64_t combine(ElementKind kind, dist::Reduction reduction, int64_t a, int64_t b) {
+int64_t combine(ElementKind kind, dist::Reduction reduction, int64_t a,
+                int64_t b) {
   switch (reduction) {
   case dist::Reduction::Sum:
     return wrapInteger(kind, static_cast<int64_t>(static_cast<uint64_t>(a) +
@@ -51,13 +55,15 @@ void fillNeutral(Tensor &tensor, dist::Reduction reduction) {
                                                       : infinity;
   int64_t integer = 0;
   if (reduction == dist::Reduction::Max)
-    integer = tensor.kind == ElementKind::I64   ? std::numeric_limits<int64_t>::min()
-              : tensor.kind == ElementKind::I32 ? std::numeric_limits<int32_t>::min()
-                                                : 0;
+    integer =
+        tensor.kind == ElementKind::I64   ? std::numeric_limits<int64_t>::min()
+        : tensor.kind == ElementKind::I32 ? std::numeric_limits<int32_t>::min()
+                                          : 0;
   else if (reduction == dist::Reduction::Min)
-    integer = tensor.kind == ElementKind::I64   ? std::numeric_limits<int64_t>::max()
-              : tensor.kind == ElementKind::I32 ? std::numeric_limits<int32_t>::max()
-                                                : 1;
+    integer =
+        tensor.kind == ElementKind::I64   ? std::numeric_limits<int64_t>::max()
+        : tensor.kind == ElementKind::I32 ? std::numeric_limits<int32_t>::max()
+                                          : 1;
   std::fill(tensor.floats.begin(), tensor.floats.end(), number);
   std::fill(tensor.ints.begin(), tensor.ints.end(), integer);
 }
@@ -102,7 +108,8 @@ Box wholeBox(ArrayRef<int64_t> shape) {
 }
 
 /// Binding attribute `name` of argument or result `index`, or null.
-Attribute binding(Operation *entry, StringRef list, unsigned index, StringRef name) {
+Attribute binding(Operation *entry, StringRef list, unsigned index,
+                  StringRef name) {
   auto array = entry->getAttrOfType<ArrayAttr>(list);
   if (!array || index >= array.size())
     return {};
@@ -131,8 +138,8 @@ FailureOr<std::vector<Box>> Executor::boxes(Value value, Operation *user) {
   return result;
 }
 
-FailureOr<std::shared_ptr<const Tensor>> Executor::read(Value value, unsigned rank,
-                                                        Operation *user) {
+FailureOr<std::shared_ptr<const Tensor>>
+Executor::read(Value value, unsigned rank, Operation *user) {
   auto found = values.find(value);
   if (found == values.end())
     return user->emitError("reads a value that was not computed");
@@ -155,18 +162,22 @@ FailureOr<std::shared_ptr<const Tensor>> Executor::read(Value value, unsigned ra
     int64_t element = held.offset;
     for (size_t d = 0; d < index.size(); ++d)
       element += index[d] * held.strides[d];
-    if (element < 0 || element >= static_cast<int64_t>(held.memory->stamps.size()))
-      return user->emitError() << "reads element " << element << " of a buffer of "
-                               << held.memory->stamps.size();
+    if (element < 0 ||
+        element >= static_cast<int64_t>(held.memory->stamps.size()))
+      return user->emitError()
+             << "reads element " << element << " of a buffer of "
+             << held.memory->stamps.size();
     uint64_t stamp = held.memory->stamps[element];
     if (stamp == 0 || stamp > held.stamp) {
       InFlightDiagnostic diagnostic = user->emitError();
-      diagnostic << (stamp == 0 ? "reads element " : "reads, at element ") << element
+      diagnostic << (stamp == 0 ? "reads element " : "reads, at element ")
+                 << element
                  << (stamp == 0
                          ? " of a buffer, which nothing has written"
                          : ", a value whose buffer has been overwritten since");
       if (Operation *producer = value.getDefiningOp())
-        diagnostic.attachNote(producer->getLoc()) << "the value is defined here";
+        diagnostic.attachNote(producer->getLoc())
+            << "the value is defined here";
       return diagnostic;
     }
     if (tensor->isFloat())
@@ -210,7 +221,8 @@ Executor::RankValue Executor::newBuffer(RankedTensorType type) {
   return value;
 }
 
-LogicalResult Executor::store(RankValue &place, const Tensor &tensor, Operation *op) {
+LogicalResult Executor::store(RankValue &place, const Tensor &tensor,
+                              Operation *op) {
   ++clock;
   if (tensor.size() != 0) {
     SmallVector<int64_t, 6> index(tensor.rank(), 0);
@@ -221,8 +233,9 @@ LogicalResult Executor::store(RankValue &place, const Tensor &tensor, Operation 
         element += index[d] * place.strides[d];
       if (element < 0 ||
           element >= static_cast<int64_t>(place.memory->stamps.size()))
-        return op->emitError() << "writes element " << element << " of a buffer of "
-                               << place.memory->stamps.size();
+        return op->emitError()
+               << "writes element " << element << " of a buffer of "
+               << place.memory->stamps.size();
       if (tensor.isFloat())
         place.memory->floats[element] = tensor.floats[at++];
       else
@@ -234,8 +247,8 @@ LogicalResult Executor::store(RankValue &place, const Tensor &tensor, Operation 
   return success();
 }
 
-LogicalResult Executor::store(Value result, Value dest, std::vector<Tensor> perRank,
-                              Operation *op) {
+LogicalResult Executor::store(Value result, Value dest,
+                              std::vector<Tensor> perRank, Operation *op) {
   auto found = values.find(dest);
   if (found == values.end())
     return op->emitError("writes to a destination that was not computed");
@@ -312,6 +325,7 @@ LogicalResult Executor::runOp(Operation *op) {
       .Case([&](dist::LocalSliceOp o) { return runLocalSlice(o); })
       .Case([&](dist::PartialOp o) { return runToPartial(o); })
       .Case([&](dist::ReshardOp o) { return runReshard(o); })
+      .Case([&](UnrealizedConversionCastOp o) { return runCast(o); })
       .Case([&](kernel::EmptyOp o) { return runEmpty(o); })
       .Case([&](kernel::ViewOp o) { return runView(o); })
       .Case([&](kernel::FillOp o) { return runFill(o); })
@@ -335,8 +349,8 @@ LogicalResult Executor::evaluate(Operation *op) {
       if (failed(tensor) || failed(place))
         return failure();
       if ((*tensor)->shape != place->extents)
-        return op->emitError("operand ") << operands.size()
-                                         << " does not have the extents of its type";
+        return op->emitError("operand ")
+               << operands.size() << " does not have the extents of its type";
       operands.push_back(tensor->get());
       held.push_back(std::move(*tensor));
       operandBoxes.push_back(std::move(*place));
@@ -412,8 +426,9 @@ SmallVector<unsigned> Executor::groupOf(unsigned rank, ArrayRef<int64_t> axes) {
   for (unsigned other = 0; other < points.size(); ++other) {
     bool member = true;
     for (size_t axis = 0; axis < points[rank].coordinates.size(); ++axis)
-      member &= points[other].coordinates[axis] == points[rank].coordinates[axis] ||
-                llvm::is_contained(axes, static_cast<int64_t>(axis));
+      member &=
+          points[other].coordinates[axis] == points[rank].coordinates[axis] ||
+          llvm::is_contained(axes, static_cast<int64_t>(axis));
     if (member)
       group.push_back(other);
   }
@@ -425,8 +440,8 @@ Tensor Executor::reduceGroup(const Tensors &inputs, ArrayRef<unsigned> group,
   Tensor sum = *inputs[group.front()];
   for (unsigned member : group.drop_front()) {
     for (size_t i = 0; i < sum.floats.size(); ++i)
-      sum.floats[i] =
-          combine(precision, reduction, sum.floats[i], inputs[member]->floats[i]);
+      sum.floats[i] = combine(precision, reduction, sum.floats[i],
+                              inputs[member]->floats[i]);
     for (size_t i = 0; i < sum.ints.size(); ++i)
       sum.ints[i] =
           combine(sum.kind, reduction, sum.ints[i], inputs[member]->ints[i]);
@@ -444,8 +459,8 @@ LogicalResult Executor::runCollective(Operation *op) {
   for (int64_t axis : axes) {
     if (axis < 0 || axis >= static_cast<int64_t>(mesh.getNumAxes()))
       return op->emitError() << "mesh has no axis " << axis;
-    bool runsInTime = mesh.isTime(axis) && static_cast<int64_t>(points.size()) ==
-                                               mesh.getNumRanks();
+    bool runsInTime = mesh.isTime(axis) &&
+                      static_cast<int64_t>(points.size()) == mesh.getNumRanks();
     if (runsInTime && mesh.getSizes()[axis] > 1)
       return op->emitError("expects axes of ranks: micro-batches run one after "
                            "the other and cannot communicate");
@@ -477,16 +492,17 @@ LogicalResult Executor::runCollective(Operation *op) {
             (*from)[member].offsets != (*from)[rank].offsets)
           return op->emitError(
               "expects partial values of one shape on all ranks of the group");
-      filled = copyShared(reduceGroup(*inputs, group, *reduction), (*from)[rank],
-                          output, target);
+      filled = copyShared(reduceGroup(*inputs, group, *reduction),
+                          (*from)[rank], output, target);
     } else {
       for (unsigned member : group)
-        filled += copyShared(*(*inputs)[member], (*from)[member], output, target);
+        filled +=
+            copyShared(*(*inputs)[member], (*from)[member], output, target);
     }
     if (filled != output.size())
-      return op->emitError() << "ranks of the group hold " << filled
-                             << " elements of the " << output.size()
-                             << " of rank " << rank << "'s result";
+      return op->emitError()
+             << "ranks of the group hold " << filled << " elements of the "
+             << output.size() << " of rank " << rank << "'s result";
     outputs.push_back(std::move(output));
   }
   if (dest)
@@ -506,7 +522,8 @@ LogicalResult Executor::runLocalSlice(dist::LocalSliceOp op) {
     Tensor output = Tensor::zeros((*inputs)[rank]->kind, (*to)[rank].extents);
     if (copyShared(*(*inputs)[rank], (*from)[rank], output, (*to)[rank]) !=
         output.size())
-      return op.emitError("expects a slice within the operand on rank ") << rank;
+      return op.emitError("expects a slice within the operand on rank ")
+             << rank;
     outputs.push_back(std::move(output));
   }
   define(op.getOutput(), std::move(outputs));
@@ -534,15 +551,40 @@ LogicalResult Executor::runToPartial(dist::PartialOp op) {
   return success();
 }
 
+/// Between a type with a layout and the local type that it stands for.
+LogicalResult Executor::runCast(UnrealizedConversionCastOp op) {
+  if (op.getInputs().size() != 1 || op.getNumResults() != 1 ||
+      !isa<RankedTensorType>(op.getInputs()[0].getType()) ||
+      !isa<RankedTensorType>(op.getResult(0).getType()))
+    return op.emitError("expects a cast of one tensor to one tensor");
+  FailureOr<std::vector<Box>> from = boxes(op.getInputs()[0], op);
+  FailureOr<std::vector<Box>> to = boxes(op.getResult(0), op);
+  if (failed(from) || failed(to))
+    return failure();
+  for (unsigned rank = 0; rank < points.size(); ++rank)
+    if ((*from)[rank].extents != (*to)[rank].extents ||
+        (*from)[rank].offsets != (*to)[rank].offsets)
+      return op.emitError(
+          "expects types that hold the same part of the tensor");
+  auto found = values.find(op.getInputs()[0]);
+  if (found == values.end())
+    return op.emitError("casts a value that was not computed");
+  std::vector<RankValue> same = found->second;
+  values[op.getResult(0)] = std::move(same);
+  return success();
+}
+
 LogicalResult Executor::runReshard(dist::ReshardOp op) {
   // Without ranks a layout is only a note.
   if (points.size() == 1 && !points.front().mesh) {
-    values[op->getResult(0)] = values[op.getInput()];
+    std::vector<RankValue> same = values[op.getInput()];
+    values[op->getResult(0)] = std::move(same);
     return success();
   }
   auto type = cast<RankedTensorType>(op.getInput().getType());
   auto typed = [&](dist::LayoutAttr layout) {
-    return RankedTensorType::get(type.getShape(), type.getElementType(), layout);
+    return RankedTensorType::get(type.getShape(), type.getElementType(),
+                                 layout);
   };
   FailureOr<Tensors> inputs = readAll(op.getInput(), op);
   if (failed(inputs))
@@ -577,8 +619,9 @@ LogicalResult Executor::runReshard(dist::ReshardOp op) {
       return failure();
     if ((*inputs)[rank]->shape != part->extents)
       return op.emitError("operand does not have the extents of its layout");
-    filled += copyShared(reduceGroup(*inputs, groupOf(rank, partialAxes), reduction),
-                         *part, logical, whole);
+    filled +=
+        copyShared(reduceGroup(*inputs, groupOf(rank, partialAxes), reduction),
+                   *part, logical, whole);
   }
   if (filled != logical.size())
     return op.emitError("operand's parts do not make up the logical tensor");
@@ -604,7 +647,8 @@ LogicalResult Executor::runReshard(dist::ReshardOp op) {
 LogicalResult Executor::runEmpty(kernel::EmptyOp op) {
   std::vector<RankValue> buffers;
   for (unsigned rank = 0; rank < points.size(); ++rank)
-    buffers.push_back(newBuffer(cast<RankedTensorType>(op.getOutput().getType())));
+    buffers.push_back(
+        newBuffer(cast<RankedTensorType>(op.getOutput().getType())));
   values[op.getOutput()] = std::move(buffers);
   return success();
 }
@@ -633,9 +677,11 @@ LogicalResult Executor::runFill(kernel::FillOp op) {
       cast<RankedTensorType>(op.getDest().getType()).getElementType());
   double value = op.getValue().convertToDouble();
   for (const Box &place : *to) {
-    Tensor tensor = Tensor::zeros(kind.value_or(ElementKind::Float), place.extents);
+    Tensor tensor =
+        Tensor::zeros(kind.value_or(ElementKind::Float), place.extents);
     std::fill(tensor.floats.begin(), tensor.floats.end(), value);
-    std::fill(tensor.ints.begin(), tensor.ints.end(), static_cast<int64_t>(value));
+    std::fill(tensor.ints.begin(), tensor.ints.end(),
+              static_cast<int64_t>(value));
     roundTo(precision, tensor);
     filled.push_back(std::move(tensor));
   }
@@ -646,13 +692,16 @@ LogicalResult Executor::runLaunch(kernel::LaunchOp op) {
   auto function = dyn_cast_or_null<kernel::FuncOp>(
       SymbolTable::lookupSymbolIn(symbols, op.getKernelAttr()));
   if (!function)
-    return op.emitError("launches ") << op.getKernelAttr() << ", which does not exist";
+    return op.emitError("launches ")
+           << op.getKernelAttr() << ", which does not exist";
   Block &body = function.getBody().front();
   unsigned numInputs = op.getInputs().size(), numDests = op.getDests().size();
   Operation *yield = body.getTerminator();
-  if (static_cast<int64_t>(numInputs) != static_cast<int64_t>(function.getNumInputs()) ||
+  if (static_cast<int64_t>(numInputs) !=
+          static_cast<int64_t>(function.getNumInputs()) ||
       body.getNumArguments() != numInputs + numDests ||
-      yield->getNumOperands() != numDests || function.getTied().size() != numDests)
+      yield->getNumOperands() != numDests ||
+      function.getTied().size() != numDests)
     return op.emitError("does not have the operands that its kernel expects");
 
   std::vector<std::vector<Tensor>> perDest(numDests);
@@ -664,12 +713,14 @@ LogicalResult Executor::runLaunch(kernel::LaunchOp op) {
       if (found == values.end())
         return op.emitError("reads a value that was not computed");
       FailureOr<Box> operandBox = box(operand.getType(), rank, op);
-      FailureOr<Box> argumentBox = box(body.getArgument(index).getType(), rank, op);
+      FailureOr<Box> argumentBox =
+          box(body.getArgument(index).getType(), rank, op);
       if (failed(operandBox) || failed(argumentBox))
         return failure();
       if (operandBox->extents != argumentBox->extents)
         return op.emitError("operand ")
-               << index << " does not have the extents of the kernel's argument";
+               << index
+               << " does not have the extents of the kernel's argument";
       const RankValue &place = found->second[rank];
       if (place.memory && index < function.getStrides().size()) {
         auto strides = cast<DenseI64ArrayAttr>(function.getStrides()[index]);
@@ -692,13 +743,14 @@ LogicalResult Executor::runLaunch(kernel::LaunchOp op) {
         return op.emitError("destination ") << d << " is tied to no input";
       if (tied >= 0 && !samePlace(places[tied], dest, destBox.extents))
         return op.emitError("expects destination ")
-               << d << " to be the memory of input " << tied << ", to which it is tied";
+               << d << " to be the memory of input " << tied
+               << ", to which it is tied";
       for (unsigned i = 0; i < numInputs + d; ++i)
         if (static_cast<int64_t>(i) != tied &&
             overlap(places[i], placeBoxes[i], dest, destBox))
           return op.emitError(i < numInputs ? "input " : "destination ")
-                 << (i < numInputs ? i : i - numInputs) << " overlaps destination "
-                 << d << " without a tie";
+                 << (i < numInputs ? i : i - numInputs)
+                 << " overlaps destination " << d << " without a tie";
     }
 
     Executor kernel(symbols, precision, {points[rank]});
@@ -726,7 +778,8 @@ LogicalResult Executor::runLaunch(kernel::LaunchOp op) {
     }
   }
   for (unsigned d = 0; d < numDests; ++d)
-    if (failed(store(op.getResults()[d], op.getDests()[d], std::move(perDest[d]), op)))
+    if (failed(store(op.getResults()[d], op.getDests()[d],
+                     std::move(perDest[d]), op)))
       return failure();
   return success();
 }
@@ -735,7 +788,8 @@ LogicalResult Executor::runContract(kernel::ContractOp op) {
   auto maps = llvm::to_vector(op.getMaps().getAsValueRange<AffineMapAttr>());
   if (maps.size() != 3)
     return op.emitError("expects three maps");
-  FailureOr<Tensors> lhs = readAll(op.getLhs(), op), rhs = readAll(op.getRhs(), op);
+  FailureOr<Tensors> lhs = readAll(op.getLhs(), op),
+                     rhs = readAll(op.getRhs(), op);
   if (failed(lhs) || failed(rhs))
     return failure();
   std::vector<Tensor> outputs;
@@ -745,7 +799,8 @@ LogicalResult Executor::runContract(kernel::ContractOp op) {
                                  box(op.getDest().getType(), rank, op)};
     unsigned numLoops = maps[0].getNumDims();
     SmallVector<int64_t, 6> sizes(numLoops, -1);
-    SmallVector<SmallVector<int64_t, 6>> steps(3, SmallVector<int64_t, 6>(numLoops, 0));
+    SmallVector<SmallVector<int64_t, 6>> steps(
+        3, SmallVector<int64_t, 6>(numLoops, 0));
     for (unsigned i = 0; i < 3; ++i) {
       if (failed(boxesOf[i]))
         return failure();
@@ -756,9 +811,9 @@ LogicalResult Executor::runContract(kernel::ContractOp op) {
           return op.emitError("expects maps of loops only");
         int64_t &size = sizes[loop.getPosition()];
         if (size >= 0 && size != boxesOf[i]->extents[d])
-          return op.emitError() << "extents of loop " << loop.getPosition()
-                                << " disagree: " << size << " and "
-                                << boxesOf[i]->extents[d];
+          return op.emitError()
+                 << "extents of loop " << loop.getPosition()
+                 << " disagree: " << size << " and " << boxesOf[i]->extents[d];
         size = boxesOf[i]->extents[d];
         steps[i][loop.getPosition()] += strides[d];
       }
@@ -770,7 +825,8 @@ LogicalResult Executor::runContract(kernel::ContractOp op) {
     const RankValue &dest = destinations[rank];
     const Value sources[2] = {op.getLhs(), op.getRhs()};
     for (unsigned i = 0; i < 2; ++i)
-      if (overlap(values.find(sources[i])->second[rank], *boxesOf[i], dest, *boxesOf[2]))
+      if (overlap(values.find(sources[i])->second[rank], *boxesOf[i], dest,
+                  *boxesOf[2]))
         return op.emitError("an operand overlaps the destination");
     if (op.getAccumulate()) {
       auto old = read(op.getDest(), rank, op);
@@ -792,7 +848,8 @@ LogicalResult Executor::runContract(kernel::ContractOp op) {
         result.push_back(sizes[loop]);
       return result;
     };
-    SmallVector<int64_t, 6> outerSizes = sizesOf(outer), innerSizes = sizesOf(inner);
+    SmallVector<int64_t, 6> outerSizes = sizesOf(outer),
+                            innerSizes = sizesOf(inner);
     if (elementsOf(outerSizes) != 0) {
       SmallVector<int64_t, 6> at(outer.size(), 0);
       do {
@@ -832,8 +889,9 @@ LogicalResult Executor::runContract(kernel::ContractOp op) {
 // Entries
 //===----------------------------------------------------------------------===//
 
-FailureOr<Tensor> Executor::gatherLogical(ArrayRef<Box> boxes, const Tensors &parts,
-                                          Operation *op, const Twine &what) {
+FailureOr<Tensor> Executor::gatherLogical(ArrayRef<Box> boxes,
+                                          const Tensors &parts, Operation *op,
+                                          const Twine &what) {
   Box whole = wholeBox(boxes.front().logical);
   Tensor logical = Tensor::zeros(parts.front()->kind, whole.extents);
   // Every rank writes its part, and what two of them hold must be the same.
@@ -872,7 +930,8 @@ FailureOr<std::vector<Tensor>> Executor::runEntry(Operation *entry,
     if (failed(parts))
       return failure();
     std::optional<ElementKind> kind = elementKindOf(type.getElementType());
-    if (!kind || *kind != argument.kind || argument.shape != parts->front().logical) {
+    if (!kind || *kind != argument.kind ||
+        argument.shape != parts->front().logical) {
       InFlightDiagnostic diagnostic = entry->emitError("argument ");
       diagnostic << index << " expects " << type << ", got a tensor of "
                  << elementKindName(argument.kind) << " [";
@@ -909,8 +968,8 @@ FailureOr<std::vector<Tensor>> Executor::runEntry(Operation *entry,
     if (useMemory && variable) {
       Value own;
       for (BlockArgument argument : body.getArguments())
-        if (binding(entry, "arg_attrs", argument.getArgNumber(), variableAttr) ==
-            variable)
+        if (binding(entry, "arg_attrs", argument.getArgNumber(),
+                    variableAttr) == variable)
           own = argument;
       for (unsigned rank = 0; own && rank < points.size(); ++rank)
         if (values[value][rank].memory != values[own][rank].memory)

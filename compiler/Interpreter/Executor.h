@@ -19,9 +19,9 @@ public:
 
   /// Runs an entry or program on logical tensors; see `Interpreter::run`. With
   /// `useMemory` arguments are buffers.
-  mlir::FailureOr<std::vector<Tensor>> runEntry(mlir::Operation *entry,
-                                                llvm::ArrayRef<Tensor> arguments,
-                                                bool useMemory);
+  mlir::FailureOr<std::vector<Tensor>>
+  runEntry(mlir::Operation *entry, llvm::ArrayRef<Tensor> arguments,
+           bool useMemory);
 
   /// A buffer: memory of one rank. `stamps` holds for every element the number
   /// of the write that it is from, 0 where nothing was written.
@@ -46,8 +46,9 @@ public:
   }
   /// Runs the ops of a block but for its terminator.
   mlir::LogicalResult runBlock(mlir::Block &block);
-  /// The value on one rank, compact. Emits on `user` when it was never computed,
-  /// or when its memory was not written or has been overwritten since.
+  /// The value on one rank, compact. Emits on `user` when it was never
+  /// computed, or when its memory was not written or has been overwritten
+  /// since.
   mlir::FailureOr<std::shared_ptr<const Tensor>>
   read(mlir::Value value, unsigned rank, mlir::Operation *user);
 
@@ -61,6 +62,7 @@ private:
   mlir::LogicalResult runLocalSlice(dist::LocalSliceOp op);
   mlir::LogicalResult runToPartial(dist::PartialOp op);
   mlir::LogicalResult runReshard(dist::ReshardOp op);
+  mlir::LogicalResult runCast(mlir::UnrealizedConversionCastOp op);
   mlir::LogicalResult runEmpty(kernel::EmptyOp op);
   mlir::LogicalResult runView(kernel::ViewOp op);
   mlir::LogicalResult runFill(kernel::FillOp op);
@@ -68,8 +70,10 @@ private:
   mlir::LogicalResult runContract(kernel::ContractOp op);
 
   mlir::FailureOr<Tensors> readAll(mlir::Value value, mlir::Operation *user);
-  mlir::FailureOr<std::vector<Box>> boxes(mlir::Value value, mlir::Operation *user);
-  mlir::FailureOr<Box> box(mlir::Type type, unsigned rank, mlir::Operation *user);
+  mlir::FailureOr<std::vector<Box>> boxes(mlir::Value value,
+                                          mlir::Operation *user);
+  mlir::FailureOr<Box> box(mlir::Type type, unsigned rank,
+                           mlir::Operation *user);
   void define(mlir::Value value, std::vector<Tensor> perRank);
   /// Stores tensors in the destination's memory and ties the result to it.
   mlir::LogicalResult store(mlir::Value result, mlir::Value dest,
@@ -83,11 +87,13 @@ private:
   static bool samePlace(const RankValue &a, const RankValue &b,
                         llvm::ArrayRef<int64_t> shape);
   /// Ranks whose coordinates differ from `rank`'s at most on `axes`, in order.
-  llvm::SmallVector<unsigned> groupOf(unsigned rank, llvm::ArrayRef<int64_t> axes);
+  llvm::SmallVector<unsigned> groupOf(unsigned rank,
+                                      llvm::ArrayRef<int64_t> axes);
   Tensor reduceGroup(const Tensors &inputs, llvm::ArrayRef<unsigned> group,
                      dist::Reduction reduction);
   mlir::FailureOr<Tensor> gatherLogical(llvm::ArrayRef<Box> boxes,
-                                        const Tensors &parts, mlir::Operation *op,
+                                        const Tensors &parts,
+                                        mlir::Operation *op,
                                         const llvm::Twine &what);
 
   mlir::Operation *symbols;

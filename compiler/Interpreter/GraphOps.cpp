@@ -59,8 +59,9 @@ std::vector<T> permuted(const Tensor &tensor, ArrayRef<int64_t> order) {
   Shape index(shape.size(), 0);
   int64_t last = shape.empty() ? 1 : shape.back();
   int64_t lastStep = step.empty() ? 0 : step.back();
-  ArrayRef<int64_t> outer =
-      shape.empty() ? ArrayRef<int64_t>() : ArrayRef<int64_t>(shape).drop_back();
+  ArrayRef<int64_t> outer = shape.empty()
+                                ? ArrayRef<int64_t>()
+                                : ArrayRef<int64_t>(shape).drop_back();
   Shape outerIndex(outer.size(), 0);
   size_t at = 0;
   do {
@@ -114,7 +115,9 @@ private:
     }
     return text;
   }
-  T number(unsigned operand) const { return static_cast<T>(in(operand).floats[0]); }
+  T number(unsigned operand) const {
+    return static_cast<T>(in(operand).floats[0]);
+  }
 
   template <typename F> LogicalResult unary(F function);
   template <typename F, typename G> LogicalResult binary(F floats, G ints);
@@ -166,8 +169,8 @@ LogicalResult GraphEvaluator<T>::binary(F floats, G ints) {
     return failure();
   Tensor &out = addResult(0);
   for (size_t i = 0; i < out.floats.size(); ++i)
-    out.floats[i] =
-        floats(static_cast<T>(in(0).floats[i]), static_cast<T>(in(1).floats[i]));
+    out.floats[i] = floats(static_cast<T>(in(0).floats[i]),
+                           static_cast<T>(in(1).floats[i]));
   for (size_t i = 0; i < out.ints.size(); ++i)
     out.ints[i] = wrapInteger(out.kind, ints(in(0).ints[i], in(1).ints[i]));
   return success();
@@ -274,15 +277,18 @@ LogicalResult GraphEvaluator<T>::reduce(graph::ReduceOp reduce) {
       return failure();
   Tensor &out = addResult(0);
   double infinity = std::numeric_limits<double>::infinity();
-  int64_t least = out.kind == ElementKind::I64   ? std::numeric_limits<int64_t>::min()
-                  : out.kind == ElementKind::I32 ? std::numeric_limits<int32_t>::min()
-                                                 : 0;
-  int64_t most = out.kind == ElementKind::I64   ? std::numeric_limits<int64_t>::max()
-                 : out.kind == ElementKind::I32 ? std::numeric_limits<int32_t>::max()
-                                                : 1;
+  int64_t least =
+      out.kind == ElementKind::I64   ? std::numeric_limits<int64_t>::min()
+      : out.kind == ElementKind::I32 ? std::numeric_limits<int32_t>::min()
+                                     : 0;
+  int64_t most =
+      out.kind == ElementKind::I64   ? std::numeric_limits<int64_t>::max()
+      : out.kind == ElementKind::I32 ? std::numeric_limits<int32_t>::max()
+                                     : 1;
   if (kind != graph::ReductionKind::Sum) {
     bool isMax = kind == graph::ReductionKind::Max;
-    std::fill(out.floats.begin(), out.floats.end(), isMax ? -infinity : infinity);
+    std::fill(out.floats.begin(), out.floats.end(),
+              isMax ? -infinity : infinity);
     std::fill(out.ints.begin(), out.ints.end(), isMax ? least : most);
   }
   if (in(0).size() == 0)
@@ -294,13 +300,15 @@ LogicalResult GraphEvaluator<T>::reduce(graph::ReduceOp reduce) {
     for (auto [i, d] : llvm::enumerate(kept))
       to += index[d] * strides[i];
     if (out.isFloat()) {
-      T a = static_cast<T>(out.floats[to]), b = static_cast<T>(in(0).floats[at]);
+      T a = static_cast<T>(out.floats[to]),
+        b = static_cast<T>(in(0).floats[at]);
       out.floats[to] = kind == graph::ReductionKind::Sum   ? a + b
                        : kind == graph::ReductionKind::Max ? maximum(a, b)
                                                            : minimum(a, b);
     } else {
       int64_t a = out.ints[to], b = in(0).ints[at];
-      out.ints[to] = kind == graph::ReductionKind::Sum ? wrapInteger(out.kind, a + b)
+      out.ints[to] = kind == graph::ReductionKind::Sum
+                         ? wrapInteger(out.kind, a + b)
                      : kind == graph::ReductionKind::Max ? std::max(a, b)
                                                          : std::min(a, b);
     }
@@ -348,9 +356,10 @@ LogicalResult GraphEvaluator<T>::slice(ArrayRef<int64_t> offsets) {
     if (split &&
         (offsets[d] != 0 || inBox(0).logical[d] != outBox(0).logical[d] ||
          inBox(0).axes[d] != outBox(0).axes[d]))
-      return op->emitError() << "expects a split dimension to be kept whole, got "
-                                "a slice of dimension "
-                             << d;
+      return op->emitError()
+             << "expects a split dimension to be kept whole, got "
+                "a slice of dimension "
+             << d;
     if (failed(expect(offsets[d] + outBox(0).extents[d] <= in(0).shape[d],
                       "a slice within the operand")))
       return failure();
@@ -373,8 +382,8 @@ template <typename T> LogicalResult GraphEvaluator<T>::concat(int64_t dim) {
   int64_t total = 0;
   for (unsigned i = 0; i < inputs.operands.size(); ++i) {
     if (inputs.operands.size() > 1 && !inBox(i).axes[dim].empty())
-      return op->emitError() << "expects operands that are whole in dimension "
-                             << dim;
+      return op->emitError()
+             << "expects operands that are whole in dimension " << dim;
     total += in(i).shape[dim];
     for (int64_t d = 0; d < in(i).rank(); ++d)
       if (failed(expect(d == dim || in(i).shape[d] == outBox(0).extents[d],
@@ -413,7 +422,8 @@ LogicalResult GraphEvaluator<T>::matmul(graph::MatmulOp matmul) {
         dims.push_back(d);
     return dims;
   };
-  ArrayRef<int64_t> lhsBatch = matmul.getLhsBatch(), rhsBatch = matmul.getRhsBatch();
+  ArrayRef<int64_t> lhsBatch = matmul.getLhsBatch(),
+                    rhsBatch = matmul.getRhsBatch();
   ArrayRef<int64_t> lhsContract = matmul.getLhsContract(),
                     rhsContract = matmul.getRhsContract();
   SmallVector<int64_t> lhsFree = freeDims(in(0).rank(), lhsBatch, lhsContract);
@@ -427,7 +437,8 @@ LogicalResult GraphEvaluator<T>::matmul(graph::MatmulOp matmul) {
   };
   Shape expected;
   for (auto [l, r] : llvm::zip(lhsBatch, rhsBatch)) {
-    if (failed(expect(in(0).shape[l] == in(1).shape[r], "batch extents that agree")))
+    if (failed(expect(in(0).shape[l] == in(1).shape[r],
+                      "batch extents that agree")))
       return failure();
     expected.push_back(in(0).shape[l]);
   }
@@ -453,7 +464,8 @@ LogicalResult GraphEvaluator<T>::matmul(graph::MatmulOp matmul) {
   SmallVector<int64_t> rhsOrder(rhsBatch.begin(), rhsBatch.end());
   rhsOrder.append(rhsContract.begin(), rhsContract.end());
   rhsOrder.append(rhsFree.begin(), rhsFree.end());
-  std::vector<T> a = permuted<T>(in(0), lhsOrder), b = permuted<T>(in(1), rhsOrder);
+  std::vector<T> a = permuted<T>(in(0), lhsOrder),
+                 b = permuted<T>(in(1), rhsOrder);
   int64_t batches = extent(in(0), lhsBatch), m = extent(in(0), lhsFree),
           n = extent(in(1), rhsFree), k = extent(in(0), lhsContract);
   std::vector<T> row(n);
@@ -482,8 +494,8 @@ template <typename T> LogicalResult GraphEvaluator<T>::embedding() {
                     "a result of the index and the row extents")))
     return failure();
   Tensor &out = addResult(0);
-  // A row that another rank holds counts as zero, so that lookups in a row-split
-  // table are partial sums; so does a row that does not exist.
+  // A row that another rank holds counts as zero, so that lookups in a
+  // row-split table are partial sums; so does a row that does not exist.
   for (size_t i = 0; i < indices.ints.size(); ++i) {
     int64_t row = indices.ints[i] - inBox(0).offsets[0];
     if (row >= 0 && row < rows)
@@ -495,7 +507,8 @@ template <typename T> LogicalResult GraphEvaluator<T>::embedding() {
 
 template <typename T> LogicalResult GraphEvaluator<T>::embeddingGrad() {
   const Tensor &indices = in(0), &updates = in(1);
-  ArrayRef<int64_t> rowShape = ArrayRef<int64_t>(outBox(0).extents).drop_front();
+  ArrayRef<int64_t> rowShape =
+      ArrayRef<int64_t>(outBox(0).extents).drop_front();
   int64_t rows = outBox(0).extents[0], width = elementsOf(rowShape);
   Shape expected(indices.shape.begin(), indices.shape.end());
   expected.append(rowShape.begin(), rowShape.end());
@@ -508,7 +521,8 @@ template <typename T> LogicalResult GraphEvaluator<T>::embeddingGrad() {
     if (row >= 0 && row < rows)
       for (int64_t j = 0; j < width; ++j) {
         double &sum = out.floats[row * width + j];
-        sum = static_cast<T>(sum) + static_cast<T>(updates.floats[i * width + j]);
+        sum =
+            static_cast<T>(sum) + static_cast<T>(updates.floats[i * width + j]);
       }
   }
   return success();
@@ -538,9 +552,9 @@ template <typename T> LogicalResult GraphEvaluator<T>::layerNorm(T epsilon) {
     mean.floats[r] = average;
     rstd.floats[r] = factor;
     for (int64_t j = 0; j < width; ++j)
-      out.floats[r * width + j] =
-          (static_cast<T>(x[j]) - average) * factor * static_cast<T>(in(1).floats[j]) +
-          static_cast<T>(in(2).floats[j]);
+      out.floats[r * width + j] = (static_cast<T>(x[j]) - average) * factor *
+                                      static_cast<T>(in(1).floats[j]) +
+                                  static_cast<T>(in(2).floats[j]);
   }
   return success();
 }
@@ -583,7 +597,8 @@ template <typename T> LogicalResult GraphEvaluator<T>::softmax() {
       sum += power;
     }
     for (int64_t j = 0; j < width; ++j)
-      out.floats[r * width + j] = static_cast<T>(out.floats[r * width + j]) / sum;
+      out.floats[r * width + j] =
+          static_cast<T>(out.floats[r * width + j]) / sum;
   }
   return success();
 }
@@ -592,7 +607,8 @@ template <typename T> LogicalResult GraphEvaluator<T>::rope(int64_t seqDim) {
   const Tensor &x = in(0), &cosines = in(1), &sines = in(2);
   int64_t width = x.shape.back(), half = width / 2;
   if (failed(expect(inBox(0).axes.back().empty(), "a whole last dimension")) ||
-      failed(expect(cosines.shape[0] == x.shape[seqDim] && cosines.shape[1] == half &&
+      failed(expect(cosines.shape[0] == x.shape[seqDim] &&
+                        cosines.shape[1] == half &&
                         sines.shape == cosines.shape,
                     "`cos` and `sin` of the sequence by half the width")) ||
       failed(expect(inBox(1).offsets[0] == inBox(0).offsets[seqDim] &&
@@ -626,7 +642,8 @@ struct AttentionSizes {
   explicit AttentionSizes(const Tensor &query, const Tensor &key,
                           const Tensor &value)
       : b(query.shape[0]), t(query.shape[1]), g(query.shape[2]),
-        r(query.shape[3]), d(query.shape[4]), s(key.shape[1]), e(value.shape[3]) {}
+        r(query.shape[3]), d(query.shape[4]), s(key.shape[1]),
+        e(value.shape[3]) {}
   bool fit(const Tensor &query, const Tensor &key, const Tensor &value) const {
     return Shape(key.shape) == Shape({b, s, g, d}) &&
            Shape(value.shape) == Shape({b, s, g, e});
@@ -648,8 +665,7 @@ struct AttentionSizes {
   }
 };
 
-template <typename T>
-T dot(const double *a, const double *b, int64_t count) {
+template <typename T> T dot(const double *a, const double *b, int64_t count) {
   T sum = 0;
   for (int64_t i = 0; i < count; ++i)
     sum += static_cast<T>(a[i]) * static_cast<T>(b[i]);
@@ -660,7 +676,8 @@ template <typename T>
 LogicalResult GraphEvaluator<T>::attention(T scale, bool causal) {
   const Tensor &query = in(0), &key = in(1), &value = in(2);
   AttentionSizes n(query, key, value);
-  if (failed(expect(n.fit(query, key, value), "key and value that fit the query")) ||
+  if (failed(expect(n.fit(query, key, value),
+                    "key and value that fit the query")) ||
       failed(expect(inBox(1).axes[1].empty() && inBox(2).axes[1].empty(),
                     "whole key and value sequences")) ||
       failed(expect(outBox(0).extents == Shape({n.b, n.t, n.g, n.r, n.e}) &&
@@ -678,8 +695,9 @@ LogicalResult GraphEvaluator<T>::attention(T scale, bool causal) {
               causal ? std::min(n.s, inBox(0).offsets[1] + t + 1) : n.s;
           T largest = -std::numeric_limits<T>::infinity();
           for (int64_t s = 0; s < visible; ++s) {
-            scores[s] = scale * dot<T>(query.floats.data() + n.query(b, t, g, r),
-                                       key.floats.data() + n.key(b, s, g), n.d);
+            scores[s] =
+                scale * dot<T>(query.floats.data() + n.query(b, t, g, r),
+                               key.floats.data() + n.key(b, s, g), n.d);
             largest = maximum(largest, scores[s]);
           }
           T total = 0;
@@ -703,23 +721,28 @@ LogicalResult GraphEvaluator<T>::attentionGrad(T scale, bool causal) {
   const Tensor &query = in(0), &key = in(1), &value = in(2), &output = in(3),
                &lse = in(4), &outputGradient = in(5);
   AttentionSizes n(query, key, value);
-  if (failed(expect(n.fit(query, key, value), "key and value that fit the query")) ||
+  if (failed(expect(n.fit(query, key, value),
+                    "key and value that fit the query")) ||
       failed(expect(inBox(1).axes[1].empty() && inBox(2).axes[1].empty(),
                     "whole key and value sequences")) ||
-      failed(expect(output.shape == outputGradient.shape &&
-                        Shape(output.shape) == Shape({n.b, n.t, n.g, n.r, n.e}) &&
-                        Shape(lse.shape) == Shape({n.b, n.g, n.r, n.t}),
-                    "output, its gradient and `lse` that fit the query")))
+      failed(
+          expect(output.shape == outputGradient.shape &&
+                     Shape(output.shape) == Shape({n.b, n.t, n.g, n.r, n.e}) &&
+                     Shape(lse.shape) == Shape({n.b, n.g, n.r, n.t}),
+                 "output, its gradient and `lse` that fit the query")))
     return failure();
   results.reserve(3);
   Tensor &dQuery = addResult(0), &dKey = addResult(1), &dValue = addResult(2);
-  auto accumulate = [](double &sum, T term) { sum = static_cast<T>(sum) + term; };
+  auto accumulate = [](double &sum, T term) {
+    sum = static_cast<T>(sum) + term;
+  };
   for (int64_t b = 0; b < n.b; ++b)
     for (int64_t g = 0; g < n.g; ++g)
       for (int64_t r = 0; r < n.r; ++r)
         for (int64_t t = 0; t < n.t; ++t) {
           const double *q = query.floats.data() + n.query(b, t, g, r);
-          const double *dO = outputGradient.floats.data() + n.output(b, t, g, r);
+          const double *dO =
+              outputGradient.floats.data() + n.output(b, t, g, r);
           T rowSum =
               dot<T>(dO, output.floats.data() + n.output(b, t, g, r), n.e);
           T logSum = static_cast<T>(lse.floats[n.lse(b, g, r, t)]);
@@ -731,11 +754,13 @@ LogicalResult GraphEvaluator<T>::attentionGrad(T scale, bool causal) {
             T p = std::exp(scale * dot<T>(q, k, n.d) - logSum);
             T dS = p * (dot<T>(dO, v, n.e) - rowSum) * scale;
             for (int64_t e = 0; e < n.e; ++e)
-              accumulate(dValue.floats[n.value(b, s, g) + e], p * static_cast<T>(dO[e]));
+              accumulate(dValue.floats[n.value(b, s, g) + e],
+                         p * static_cast<T>(dO[e]));
             for (int64_t d = 0; d < n.d; ++d) {
               accumulate(dQuery.floats[n.query(b, t, g, r) + d],
                          dS * static_cast<T>(k[d]));
-              accumulate(dKey.floats[n.key(b, s, g) + d], dS * static_cast<T>(q[d]));
+              accumulate(dKey.floats[n.key(b, s, g) + d],
+                         dS * static_cast<T>(q[d]));
             }
           }
         }
@@ -749,7 +774,8 @@ LogicalResult GraphEvaluator<T>::dropout(graph::DropoutOp dropout) {
   uint32_t step = static_cast<uint32_t>(in(2).ints[0]);
   // uniform01 is exact in f32, hence in f64, where the rate is not rounded.
   double rate = dropout.getRate().convertToDouble();
-  T factor = T(1) / (T(1) - static_cast<T>(dropout.getRate().convertToDouble()));
+  T factor =
+      T(1) / (T(1) - static_cast<T>(dropout.getRate().convertToDouble()));
   uint32_t key = siteKey(dropout.getSite().str());
   Tensor &out = addResult(0);
   if (out.size() == 0)
@@ -791,8 +817,8 @@ LogicalResult GraphEvaluator<T>::crossEntropy(int64_t ignore) {
     if (label == ignore)
       continue;
     if (label < 0 || label >= classes)
-      return op->emitError() << "expects labels from 0 to " << classes - 1 << " or "
-                             << ignore << ", got " << label;
+      return op->emitError() << "expects labels from 0 to " << classes - 1
+                             << " or " << ignore << ", got " << label;
     loss.floats[i] = logSum - static_cast<T>(x[label]);
   }
   return success();
@@ -803,14 +829,16 @@ LogicalResult GraphEvaluator<T>::crossEntropyGrad(int64_t ignore) {
   const Tensor &logits = in(0), &labels = in(1), &lse = in(2), &dLoss = in(3);
   int64_t classes = logits.shape.back(), first = inBox(0).offsets.back();
   if (failed(expect(labels.size() * classes == logits.size() &&
-                        lse.shape == labels.shape && dLoss.shape == labels.shape,
+                        lse.shape == labels.shape &&
+                        dLoss.shape == labels.shape,
                     "a label, `lse` and gradient for each position")))
     return failure();
   Tensor &out = addResult(0);
   for (int64_t i = 0, e = labels.size(); i < e; ++i) {
     if (labels.ints[i] == ignore)
       continue;
-    T logSum = static_cast<T>(lse.floats[i]), gradient = static_cast<T>(dLoss.floats[i]);
+    T logSum = static_cast<T>(lse.floats[i]),
+      gradient = static_cast<T>(dLoss.floats[i]);
     for (int64_t v = 0; v < classes; ++v) {
       T p = std::exp(static_cast<T>(logits.floats[i * classes + v]) - logSum);
       T target = first + v == labels.ints[i] ? T(1) : T(0);
@@ -826,7 +854,8 @@ template <typename T> LogicalResult GraphEvaluator<T>::adamw() {
                       "moments and gradient of the parameter's shape")))
       return failure();
   results.reserve(3);
-  Tensor &parameter = addResult(0), &first = addResult(1), &second = addResult(2);
+  Tensor &parameter = addResult(0), &first = addResult(1),
+         &second = addResult(2);
   T scale = number(4), rate = number(5), beta1 = number(6), beta2 = number(7),
     epsilon = number(8), decay = number(9), correction1 = number(10),
     correction2 = number(11);
@@ -856,7 +885,8 @@ template <typename T> LogicalResult GraphEvaluator<T>::sgd() {
       return failure();
   results.reserve(2);
   Tensor &parameter = addResult(0), &buffer = addResult(1);
-  T scale = number(3), rate = number(4), momentum = number(5), decay = number(6);
+  T scale = number(3), rate = number(4), momentum = number(5),
+    decay = number(6);
   if (!in(7).ints[0]) {
     parameter.floats = in(0).floats;
     buffer.floats = in(1).floats;
@@ -883,7 +913,8 @@ template <typename T> LogicalResult GraphEvaluator<T>::run() {
           return unary([](T x) { return -x; });
         Tensor &out = addResult(0);
         for (size_t i = 0; i < out.ints.size(); ++i)
-          out.ints[i] = wrapInteger(out.kind, -static_cast<uint64_t>(in(0).ints[i]));
+          out.ints[i] =
+              wrapInteger(out.kind, -static_cast<uint64_t>(in(0).ints[i]));
         return success();
       })
       .Case([&](graph::AbsOp) {
@@ -891,25 +922,37 @@ template <typename T> LogicalResult GraphEvaluator<T>::run() {
           return unary([](T x) { return std::fabs(x); });
         Tensor &out = addResult(0);
         for (size_t i = 0; i < out.ints.size(); ++i)
-          out.ints[i] = wrapInteger(
-              out.kind, in(0).ints[i] < 0 ? -static_cast<uint64_t>(in(0).ints[i])
-                                          : in(0).ints[i]);
+          out.ints[i] =
+              wrapInteger(out.kind, in(0).ints[i] < 0
+                                        ? -static_cast<uint64_t>(in(0).ints[i])
+                                        : in(0).ints[i]);
         return success();
       })
-      .Case([&](graph::ExpOp) { return unary([](T x) { return std::exp(x); }); })
-      .Case([&](graph::LogOp) { return unary([](T x) { return std::log(x); }); })
-      .Case([&](graph::SqrtOp) { return unary([](T x) { return std::sqrt(x); }); })
+      .Case(
+          [&](graph::ExpOp) { return unary([](T x) { return std::exp(x); }); })
+      .Case(
+          [&](graph::LogOp) { return unary([](T x) { return std::log(x); }); })
+      .Case([&](graph::SqrtOp) {
+        return unary([](T x) { return std::sqrt(x); });
+      })
       .Case([&](graph::RsqrtOp) {
         return unary([](T x) { return T(1) / std::sqrt(x); });
       })
-      .Case([&](graph::TanhOp) { return unary([](T x) { return std::tanh(x); }); })
-      .Case([&](graph::ErfOp) { return unary([](T x) { return std::erf(x); }); })
-      .Case([&](graph::SinOp) { return unary([](T x) { return std::sin(x); }); })
-      .Case([&](graph::CosOp) { return unary([](T x) { return std::cos(x); }); })
+      .Case([&](graph::TanhOp) {
+        return unary([](T x) { return std::tanh(x); });
+      })
+      .Case(
+          [&](graph::ErfOp) { return unary([](T x) { return std::erf(x); }); })
+      .Case(
+          [&](graph::SinOp) { return unary([](T x) { return std::sin(x); }); })
+      .Case(
+          [&](graph::CosOp) { return unary([](T x) { return std::cos(x); }); })
       .Case([&](graph::SigmoidOp) {
         return unary([](T x) { return T(1) / (T(1) + std::exp(-x)); });
       })
-      .Case([&](graph::ReluOp) { return unary([](T x) { return maximum(x, T(0)); }); })
+      .Case([&](graph::ReluOp) {
+        return unary([](T x) { return maximum(x, T(0)); });
+      })
       .Case([&](graph::SiluOp) {
         return unary([](T x) { return x * (T(1) / (T(1) + std::exp(-x))); });
       })
@@ -928,7 +971,8 @@ template <typename T> LogicalResult GraphEvaluator<T>::run() {
         case graph::GeluKind::Quick:
           break;
         }
-        return unary([](T x) { return x * (T(1) / (T(1) + std::exp(T(-1.702) * x))); });
+        return unary(
+            [](T x) { return x * (T(1) / (T(1) + std::exp(T(-1.702) * x))); });
       })
       .Case([&](graph::AddOp) {
         return binary([](T a, T b) { return a + b; },
@@ -944,10 +988,12 @@ template <typename T> LogicalResult GraphEvaluator<T>::run() {
       })
       .Case([&](graph::DivOp) {
         if (!in(1).isFloat() && llvm::is_contained(in(1).ints, 0))
-          return LogicalResult(op->emitError("expects no integer division by zero"));
+          return LogicalResult(
+              op->emitError("expects no integer division by zero"));
         return binary([](T a, T b) { return a / b; },
                       [](int64_t a, int64_t b) {
-                        return b == -1 ? static_cast<int64_t>(-static_cast<uint64_t>(a))
+                        return b == -1 ? static_cast<int64_t>(
+                                             -static_cast<uint64_t>(a))
                                        : a / b;
                       });
       })
@@ -985,7 +1031,9 @@ template <typename T> LogicalResult GraphEvaluator<T>::run() {
       .Case([&](graph::MatmulOp o) { return matmul(o); })
       .Case([&](graph::EmbeddingOp) { return embedding(); })
       .Case([&](graph::EmbeddingGradOp) { return embeddingGrad(); })
-      .Case([&](graph::LayerNormOp o) { return layerNorm(value(o.getEpsilon())); })
+      .Case([&](graph::LayerNormOp o) {
+        return layerNorm(value(o.getEpsilon()));
+      })
       .Case([&](graph::RmsNormOp o) { return rmsNorm(value(o.getEpsilon())); })
       .Case([&](graph::SoftmaxOp) { return softmax(); })
       .Case([&](graph::RopeOp o) { return rope(o.getSeqDim()); })
@@ -996,7 +1044,9 @@ template <typename T> LogicalResult GraphEvaluator<T>::run() {
         return attentionGrad(value(o.getScale()), o.getCausal());
       })
       .Case([&](graph::DropoutOp o) { return dropout(o); })
-      .Case([&](graph::CrossEntropyOp o) { return crossEntropy(o.getIgnoreIndex()); })
+      .Case([&](graph::CrossEntropyOp o) {
+        return crossEntropy(o.getIgnoreIndex());
+      })
       .Case([&](graph::CrossEntropyGradOp o) {
         return crossEntropyGrad(o.getIgnoreIndex());
       })
@@ -1058,7 +1108,8 @@ FailureOr<Tensor> constantTensor(Operation *op, Attribute value, const Box &box,
     floats.assign(elementsOfBlob->begin(), elementsOfBlob->end());
     splat = false;
   } else if (auto resource = dyn_cast<DenseI32ResourceElementsAttr>(value)) {
-    std::optional<ArrayRef<int32_t>> elementsOfBlob = resource.tryGetAsArrayRef();
+    std::optional<ArrayRef<int32_t>> elementsOfBlob =
+        resource.tryGetAsArrayRef();
     if (!elementsOfBlob)
       return op->emitError("constant's resource is absent");
     ints.assign(elementsOfBlob->begin(), elementsOfBlob->end());

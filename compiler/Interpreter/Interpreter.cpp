@@ -15,9 +15,11 @@ Operation *findEntry(ModuleOp module, StringRef name) {
   for (Operation &op : *module.getBody()) {
     if (op.getNumRegions() != 1 || !op.hasAttr("function_type"))
       continue;
-    auto symbol = op.getAttrOfType<StringAttr>(SymbolTable::getSymbolAttrName());
+    auto symbol =
+        op.getAttrOfType<StringAttr>(SymbolTable::getSymbolAttrName());
     auto entry = op.getAttrOfType<StringAttr>("entry");
-    if ((symbol && symbol.getValue() == name) || (entry && entry.getValue() == name))
+    if ((symbol && symbol.getValue() == name) ||
+        (entry && entry.getValue() == name))
       return &op;
   }
   return nullptr;
@@ -46,8 +48,9 @@ Traits traitsOf(Operation *entry) {
     traits.hasLoop |= isa<dist::MicroBatchesOp>(op);
     traits.hasDist |= isa_and_nonnull<dist::DistDialect>(op->getDialect()) &&
                       !isa<dist::ReshardOp>(op);
-    traits.usesMemory |= isa<kernel::EmptyOp, kernel::LaunchOp, kernel::ContractOp,
-                             kernel::ViewOp, kernel::FillOp>(op);
+    traits.usesMemory |=
+        isa<kernel::EmptyOp, kernel::LaunchOp, kernel::ContractOp,
+            kernel::ViewOp, kernel::FillOp>(op);
   });
   return traits;
 }
@@ -92,9 +95,10 @@ FailureOr<std::vector<Tensor>> Interpreter::run(StringRef name,
     if (!mesh)
       return entry->emitError() << "expects the module attribute `"
                                 << dist::DistDialect::getMeshAttrName() << "`";
-    if (traits.hasLayouts && (traits.hasLoop || traits.hasShards))
-      return entry->emitError("expects types with `#dist.layout` before, or types "
-                              "with `#dist.shard` after localisation, got both");
+    if (traits.hasLayouts && traits.hasLoop)
+      return entry->emitError(
+          "expects types with `#dist.layout` only before the "
+          "micro-batch loop is formed, got both");
     if (traits.hasLayouts) {
       // No loop yet: the coordinates of the time axis are ranks as well.
       SmallVector<int64_t> sizes(mesh.getSizes()), index(sizes.size(), 0);
@@ -125,17 +129,18 @@ Interpreter::runEntry(StringRef name, State &state,
   unsigned count = entry->getRegion(0).front().getNumArguments();
   size_t usedInputs = 0;
   for (unsigned i = 0; i < count; ++i) {
-    StringRef variable = bindingName(entry, "arg_attrs", i,
-                                     graph::GraphDialect::getVariableAttrName());
-    StringRef input =
-        bindingName(entry, "arg_attrs", i, graph::GraphDialect::getInputAttrName());
+    StringRef variable = bindingName(
+        entry, "arg_attrs", i, graph::GraphDialect::getVariableAttrName());
+    StringRef input = bindingName(entry, "arg_attrs", i,
+                                  graph::GraphDialect::getInputAttrName());
     const std::map<std::string, Tensor> &from =
         variable.empty() ? inputs : state.variables;
     auto found = from.find((variable.empty() ? input : variable).str());
     if (found == from.end())
       return entry->emitError("argument ")
-             << i << " needs the " << (variable.empty() ? "input" : "variable") << " \""
-             << (variable.empty() ? input : variable) << "\", which is not given";
+             << i << " needs the " << (variable.empty() ? "input" : "variable")
+             << " \"" << (variable.empty() ? input : variable)
+             << "\", which is not given";
     usedInputs += variable.empty();
     arguments.push_back(found->second);
   }
@@ -153,20 +158,21 @@ Interpreter::runEntry(StringRef name, State &state,
     return failure();
   std::map<std::string, Tensor> outputs;
   for (unsigned i = 0; i < results->size(); ++i) {
-    StringRef variable = bindingName(entry, "res_attrs", i,
-                                     graph::GraphDialect::getVariableAttrName());
+    StringRef variable = bindingName(
+        entry, "res_attrs", i, graph::GraphDialect::getVariableAttrName());
     if (!variable.empty()) {
       state.variables[variable.str()] = std::move((*results)[i]);
       continue;
     }
-    StringRef output =
-        bindingName(entry, "res_attrs", i, graph::GraphDialect::getOutputAttrName());
+    StringRef output = bindingName(entry, "res_attrs", i,
+                                   graph::GraphDialect::getOutputAttrName());
     outputs[output.str()] = std::move((*results)[i]);
   }
   return outputs;
 }
 
-FailureOr<std::vector<Tensor>> evaluateOp(Operation *op, ArrayRef<Tensor> operands,
+FailureOr<std::vector<Tensor>> evaluateOp(Operation *op,
+                                          ArrayRef<Tensor> operands,
                                           Precision precision,
                                           const MeshPoint &point) {
   auto emit = [&] { return op->emitError(); };
@@ -201,9 +207,9 @@ FailureOr<std::vector<Tensor>> evaluateOp(Operation *op, ArrayRef<Tensor> operan
                              std::make_move_iterator(results.end()));
 }
 
-FailureOr<std::vector<Tensor>> evaluateBlock(Block &block, ArrayRef<Tensor> arguments,
-                                             ValueRange wanted, Precision precision,
-                                             const MeshPoint &point) {
+FailureOr<std::vector<Tensor>>
+evaluateBlock(Block &block, ArrayRef<Tensor> arguments, ValueRange wanted,
+              Precision precision, const MeshPoint &point) {
   Operation *symbols = block.getParentOp();
   while (symbols && !symbols->hasTrait<OpTrait::SymbolTable>())
     symbols = symbols->getParentOp();
@@ -287,15 +293,16 @@ Status State::load(ModuleOp module, const SafetensorsSet &weights) {
       return invalidInput(weights.path() + ": has no tensor \"" + storedName +
                           "\" for the variable \"" + name + "\"");
     if (ArrayRef<int64_t>(ref.tensor->shape) != ArrayRef<int64_t>(shape))
-      return invalidInput(weights.path() + ": tensor \"" + storedName + "\" is " +
-                          ref.tensor->typeText() +
-                          ", which is not the shape that the variable \"" + name +
-                          "\" expects");
+      return invalidInput(weights.path() + ": tensor \"" + storedName +
+                          "\" is " + ref.tensor->typeText() +
+                          ", which is not the shape that the variable \"" +
+                          name + "\" expects");
     std::vector<float> values(ref.tensor->elements());
     if (Status status = ref.readFloats(values.data()); !status.ok())
       return std::move(status).withContext("variable \"" + name + "\"");
     Tensor &tensor = variables[name];
-    tensor = Tensor::zeros(ElementKind::Float, variable.getTensorType().getShape());
+    tensor =
+        Tensor::zeros(ElementKind::Float, variable.getTensorType().getShape());
     std::copy(values.begin(), values.end(), tensor.floats.begin());
   }
   return okStatus();

@@ -24,8 +24,8 @@ constexpr int64_t lanes = 256;
 /// scalars: compiled once for an op, then run for every strip of its loops.
 template <typename T> class ScalarBody {
 public:
-  /// `loopValues[l]`: the logical index of loop l in lane 0; `loopSteps[l]`: how much
-  /// it grows with the lane.
+  /// `loopValues[l]`: the logical index of loop l in lane 0; `loopSteps[l]`:
+  /// how much it grows with the lane.
   ScalarBody(kernel::GenericOp op, ArrayRef<int64_t> loopValues,
              ArrayRef<int64_t> loopSteps)
       : op(op), loopValues(loopValues), loopSteps(loopSteps) {}
@@ -83,7 +83,8 @@ private:
   template <typename F> LogicalResult binaryUnsigned(Operation *o, F f) {
     unsigned width = widthOf(o->getOperand(0).getType());
     return binaryInt(o, [=](int64_t x, int64_t y) {
-      return static_cast<int64_t>(f(zeroExtended(width, x), zeroExtended(width, y)));
+      return static_cast<int64_t>(
+          f(zeroExtended(width, x), zeroExtended(width, y)));
     });
   }
   template <typename F> LogicalResult convertInt(Operation *o, F f) {
@@ -112,8 +113,9 @@ private:
     return static_cast<int64_t>(low);
   }
   static uint64_t zeroExtended(unsigned width, int64_t value) {
-    return width >= 64 ? static_cast<uint64_t>(value)
-                       : static_cast<uint64_t>(value) & ((uint64_t(1) << width) - 1);
+    return width >= 64
+               ? static_cast<uint64_t>(value)
+               : static_cast<uint64_t>(value) & ((uint64_t(1) << width) - 1);
   }
 
   kernel::GenericOp op;
@@ -130,14 +132,15 @@ template <typename T> LogicalResult ScalarBody<T>::compile() {
   return success();
 }
 
-template <typename T> LogicalResult ScalarBody<T>::compareFloat(arith::CmpFOp o) {
+template <typename T>
+LogicalResult ScalarBody<T>::compareFloat(arith::CmpFOp o) {
   int64_t *out = ints(o.getResult());
   T *x = floats(o.getLhs()), *y = floats(o.getRhs());
   arith::CmpFPredicate predicate = o.getPredicate();
   code.push_back([=](int64_t n) {
     for (int64_t l = 0; l < n; ++l) {
       bool unordered = std::isnan(x[l]) || std::isnan(y[l]);
-      bool less = x[l] < y[l], equal = x[l] == y[l], greater = x[l] > y[l];
+      bool less = x[l]<y[l], equal = x[l] == y[l], greater = x[l]> y[l];
       bool result = false;
       using P = arith::CmpFPredicate;
       switch (predicate) {
@@ -196,7 +199,8 @@ template <typename T> LogicalResult ScalarBody<T>::compareFloat(arith::CmpFOp o)
 }
 
 template <typename T> LogicalResult ScalarBody<T>::compareInt(arith::CmpIOp o) {
-  int64_t *out = ints(o.getResult()), *x = ints(o.getLhs()), *y = ints(o.getRhs());
+  int64_t *out = ints(o.getResult()), *x = ints(o.getLhs()),
+          *y = ints(o.getRhs());
   unsigned width = widthOf(o.getLhs().getType());
   arith::CmpIPredicate predicate = o.getPredicate();
   code.push_back([=](int64_t n) {
@@ -244,8 +248,8 @@ template <typename T> LogicalResult ScalarBody<T>::compareInt(arith::CmpIOp o) {
   return success();
 }
 
-/// Float to integer as the hardware-independent rule of the interpreter: towards
-/// zero, to the nearest end outside the range, NaN to 0.
+/// Float to integer as the hardware-independent rule of the interpreter:
+/// towards zero, to the nearest end outside the range, NaN to 0.
 int64_t floatToInteger(double value, double low, double high) {
   if (std::isnan(value))
     return 0;
@@ -274,8 +278,10 @@ template <typename T> LogicalResult ScalarBody<T>::compile(Operation *o) {
         }
         if (auto number = dyn_cast<IntegerAttr>(c.getValue())) {
           unsigned width = widthOf(result().getType());
-          int64_t value = width == 1 ? static_cast<int64_t>(number.getValue().getBoolValue())
-                                     : number.getValue().getSExtValue();
+          int64_t value =
+              width == 1
+                  ? static_cast<int64_t>(number.getValue().getBoolValue())
+                  : number.getValue().getSExtValue();
           std::fill_n(ints(result()), lanes, value);
           return success();
         }
@@ -293,25 +299,36 @@ template <typename T> LogicalResult ScalarBody<T>::compile(Operation *o) {
       })
       .Case([&](kernel::RandomOp random) {
         int64_t *out = ints(result()), *seed = ints(random.getSeed()),
-                *step = ints(random.getStep()), *index = ints(random.getIndex());
+                *step = ints(random.getStep()),
+                *index = ints(random.getIndex());
         uint32_t key = static_cast<uint32_t>(
             random.getSiteKeyAttr().getValue().getZExtValue());
         code.push_back([=](int64_t n) {
           for (int64_t l = 0; l < n; ++l)
-            out[l] = static_cast<int32_t>(randomWord(
-                key, static_cast<uint32_t>(seed[l]), static_cast<uint32_t>(step[l]),
-                static_cast<uint64_t>(index[l])));
+            out[l] = static_cast<int32_t>(
+                randomWord(key, static_cast<uint32_t>(seed[l]),
+                           static_cast<uint32_t>(step[l]),
+                           static_cast<uint64_t>(index[l])));
         });
         return success();
       })
-      .Case([&](arith::AddFOp) { return binaryFloat(o, [](T a, T b) { return a + b; }); })
-      .Case([&](arith::SubFOp) { return binaryFloat(o, [](T a, T b) { return a - b; }); })
-      .Case([&](arith::MulFOp) { return binaryFloat(o, [](T a, T b) { return a * b; }); })
-      .Case([&](arith::DivFOp) { return binaryFloat(o, [](T a, T b) { return a / b; }); })
+      .Case([&](arith::AddFOp) {
+        return binaryFloat(o, [](T a, T b) { return a + b; });
+      })
+      .Case([&](arith::SubFOp) {
+        return binaryFloat(o, [](T a, T b) { return a - b; });
+      })
+      .Case([&](arith::MulFOp) {
+        return binaryFloat(o, [](T a, T b) { return a * b; });
+      })
+      .Case([&](arith::DivFOp) {
+        return binaryFloat(o, [](T a, T b) { return a / b; });
+      })
       .Case([&](arith::RemFOp) {
         return binaryFloat(o, [](T a, T b) { return std::fmod(a, b); });
       })
-      .Case([&](arith::NegFOp) { return unaryFloat(o, [](T a) { return -a; }); })
+      .Case(
+          [&](arith::NegFOp) { return unaryFloat(o, [](T a) { return -a; }); })
       .Case([&](arith::MaximumFOp) { return binaryFloat(o, isMax); })
       .Case([&](arith::MinimumFOp) { return binaryFloat(o, isMin); })
       .Case([&](arith::MaxNumFOp) {
@@ -342,13 +359,16 @@ template <typename T> LogicalResult ScalarBody<T>::compile(Operation *o) {
         return success();
       })
       .Case([&](arith::AddIOp) {
-        return binaryInt(o, [](uint64_t a, uint64_t b) { return int64_t(a + b); });
+        return binaryInt(o,
+                         [](uint64_t a, uint64_t b) { return int64_t(a + b); });
       })
       .Case([&](arith::SubIOp) {
-        return binaryInt(o, [](uint64_t a, uint64_t b) { return int64_t(a - b); });
+        return binaryInt(o,
+                         [](uint64_t a, uint64_t b) { return int64_t(a - b); });
       })
       .Case([&](arith::MulIOp) {
-        return binaryInt(o, [](uint64_t a, uint64_t b) { return int64_t(a * b); });
+        return binaryInt(o,
+                         [](uint64_t a, uint64_t b) { return int64_t(a * b); });
       })
       .Case([&](arith::AndIOp) {
         return binaryInt(o, [](int64_t a, int64_t b) { return a & b; });
@@ -360,16 +380,20 @@ template <typename T> LogicalResult ScalarBody<T>::compile(Operation *o) {
         return binaryInt(o, [](int64_t a, int64_t b) { return a ^ b; });
       })
       .Case([&](arith::MaxSIOp) {
-        return binaryInt(o, [](int64_t a, int64_t b) { return std::max(a, b); });
+        return binaryInt(o,
+                         [](int64_t a, int64_t b) { return std::max(a, b); });
       })
       .Case([&](arith::MinSIOp) {
-        return binaryInt(o, [](int64_t a, int64_t b) { return std::min(a, b); });
+        return binaryInt(o,
+                         [](int64_t a, int64_t b) { return std::min(a, b); });
       })
       .Case([&](arith::MaxUIOp) {
-        return binaryUnsigned(o, [](uint64_t a, uint64_t b) { return std::max(a, b); });
+        return binaryUnsigned(
+            o, [](uint64_t a, uint64_t b) { return std::max(a, b); });
       })
       .Case([&](arith::MinUIOp) {
-        return binaryUnsigned(o, [](uint64_t a, uint64_t b) { return std::min(a, b); });
+        return binaryUnsigned(
+            o, [](uint64_t a, uint64_t b) { return std::min(a, b); });
       })
       // Division by zero is undefined in the IR; 0 keeps lanes whose result a
       // select drops harmless.
@@ -379,8 +403,9 @@ template <typename T> LogicalResult ScalarBody<T>::compile(Operation *o) {
         });
       })
       .Case([&](arith::RemSIOp) {
-        return binaryInt(
-            o, [](int64_t a, int64_t b) { return b == 0 || b == -1 ? 0 : a % b; });
+        return binaryInt(o, [](int64_t a, int64_t b) {
+          return b == 0 || b == -1 ? 0 : a % b;
+        });
       })
       .Case([&](arith::FloorDivSIOp) {
         return binaryInt(o, [](int64_t a, int64_t b) -> int64_t {
@@ -393,12 +418,14 @@ template <typename T> LogicalResult ScalarBody<T>::compile(Operation *o) {
         });
       })
       .Case([&](arith::DivUIOp) {
-        return binaryUnsigned(
-            o, [](uint64_t a, uint64_t b) { return b == 0 ? uint64_t(0) : a / b; });
+        return binaryUnsigned(o, [](uint64_t a, uint64_t b) {
+          return b == 0 ? uint64_t(0) : a / b;
+        });
       })
       .Case([&](arith::RemUIOp) {
-        return binaryUnsigned(
-            o, [](uint64_t a, uint64_t b) { return b == 0 ? uint64_t(0) : a % b; });
+        return binaryUnsigned(o, [](uint64_t a, uint64_t b) {
+          return b == 0 ? uint64_t(0) : a % b;
+        });
       })
       .Case([&](arith::ShLIOp) {
         return binaryUnsigned(o, [](uint64_t a, uint64_t b) {
@@ -421,7 +448,8 @@ template <typename T> LogicalResult ScalarBody<T>::compile(Operation *o) {
       })
       .template Case<arith::ExtUIOp, arith::IndexCastUIOp>([&](auto) {
         unsigned from = widthOf(o->getOperand(0).getType());
-        return convertInt(o, [=](int64_t a) { return int64_t(zeroExtended(from, a)); });
+        return convertInt(
+            o, [=](int64_t a) { return int64_t(zeroExtended(from, a)); });
       })
       .template Case<arith::TruncIOp, arith::IndexCastOp>(
           [&](auto) { return convertInt(o, [](int64_t a) { return a; }); })
@@ -443,8 +471,9 @@ template <typename T> LogicalResult ScalarBody<T>::compile(Operation *o) {
         unsigned width = widthOf(result().getType());
         bool isSigned = isa<arith::FPToSIOp>(o);
         double low = isSigned ? -std::ldexp(1.0, width - 1) : 0.0;
-        double high = isSigned ? (width == 64 ? 0x1p63 : std::ldexp(1.0, width - 1) - 1)
-                               : (width >= 63 ? 0x1p63 : std::ldexp(1.0, width) - 1);
+        double high =
+            isSigned ? (width == 64 ? 0x1p63 : std::ldexp(1.0, width - 1) - 1)
+                     : (width >= 63 ? 0x1p63 : std::ldexp(1.0, width) - 1);
         code.push_back([=](int64_t n) {
           for (int64_t l = 0; l < n; ++l)
             out[l] = cut(width, floatToInteger(x[l], low, high));
@@ -485,29 +514,51 @@ template <typename T> LogicalResult ScalarBody<T>::compile(Operation *o) {
         return o->emitError("has no interpretation for a bitcast from ")
                << from << " to " << to;
       })
-      .Case([&](math::ExpOp) { return unaryFloat(o, [](T a) { return std::exp(a); }); })
-      .Case([&](math::Exp2Op) { return unaryFloat(o, [](T a) { return std::exp2(a); }); })
+      .Case([&](math::ExpOp) {
+        return unaryFloat(o, [](T a) { return std::exp(a); });
+      })
+      .Case([&](math::Exp2Op) {
+        return unaryFloat(o, [](T a) { return std::exp2(a); });
+      })
       .Case([&](math::ExpM1Op) {
         return unaryFloat(o, [](T a) { return std::expm1(a); });
       })
-      .Case([&](math::LogOp) { return unaryFloat(o, [](T a) { return std::log(a); }); })
-      .Case([&](math::Log2Op) { return unaryFloat(o, [](T a) { return std::log2(a); }); })
+      .Case([&](math::LogOp) {
+        return unaryFloat(o, [](T a) { return std::log(a); });
+      })
+      .Case([&](math::Log2Op) {
+        return unaryFloat(o, [](T a) { return std::log2(a); });
+      })
       .Case([&](math::Log1pOp) {
         return unaryFloat(o, [](T a) { return std::log1p(a); });
       })
-      .Case([&](math::SqrtOp) { return unaryFloat(o, [](T a) { return std::sqrt(a); }); })
+      .Case([&](math::SqrtOp) {
+        return unaryFloat(o, [](T a) { return std::sqrt(a); });
+      })
       .Case([&](math::RsqrtOp) {
         return unaryFloat(o, [](T a) { return T(1) / std::sqrt(a); });
       })
-      .Case([&](math::TanhOp) { return unaryFloat(o, [](T a) { return std::tanh(a); }); })
-      .Case([&](math::ErfOp) { return unaryFloat(o, [](T a) { return std::erf(a); }); })
-      .Case([&](math::SinOp) { return unaryFloat(o, [](T a) { return std::sin(a); }); })
-      .Case([&](math::CosOp) { return unaryFloat(o, [](T a) { return std::cos(a); }); })
-      .Case([&](math::AbsFOp) { return unaryFloat(o, [](T a) { return std::fabs(a); }); })
+      .Case([&](math::TanhOp) {
+        return unaryFloat(o, [](T a) { return std::tanh(a); });
+      })
+      .Case([&](math::ErfOp) {
+        return unaryFloat(o, [](T a) { return std::erf(a); });
+      })
+      .Case([&](math::SinOp) {
+        return unaryFloat(o, [](T a) { return std::sin(a); });
+      })
+      .Case([&](math::CosOp) {
+        return unaryFloat(o, [](T a) { return std::cos(a); });
+      })
+      .Case([&](math::AbsFOp) {
+        return unaryFloat(o, [](T a) { return std::fabs(a); });
+      })
       .Case([&](math::FloorOp) {
         return unaryFloat(o, [](T a) { return std::floor(a); });
       })
-      .Case([&](math::CeilOp) { return unaryFloat(o, [](T a) { return std::ceil(a); }); })
+      .Case([&](math::CeilOp) {
+        return unaryFloat(o, [](T a) { return std::ceil(a); });
+      })
       .Case([&](math::RoundEvenOp) {
         return unaryFloat(o, [](T a) { return std::nearbyint(a); });
       })
@@ -536,13 +587,15 @@ template <typename T> LogicalResult ScalarBody<T>::compile(Operation *o) {
         bool finite = isa<math::IsFiniteOp>(o), nan = isa<math::IsNaNOp>(o);
         code.push_back([=](int64_t n) {
           for (int64_t l = 0; l < n; ++l)
-            out[l] = finite ? std::isfinite(x[l]) : nan ? std::isnan(x[l]) : std::isinf(x[l]);
+            out[l] = finite ? std::isfinite(x[l])
+                     : nan  ? std::isnan(x[l])
+                            : std::isinf(x[l]);
         });
         return success();
       })
       .Default([](Operation *o) {
-        return LogicalResult(
-            o->emitError("the interpreter does not know this scalar operation"));
+        return LogicalResult(o->emitError(
+            "the interpreter does not know this scalar operation"));
       });
 }
 
@@ -551,8 +604,10 @@ template <typename T> LogicalResult ScalarBody<T>::compile(Operation *o) {
 template <typename T>
 LogicalResult evaluateGeneric(kernel::GenericOp op, const OpInputs &inputs,
                               SmallVectorImpl<Tensor> &results) {
-  unsigned numInputs = inputs.operands.size(), numOutputs = inputs.resultBoxes.size();
-  auto maps = llvm::to_vector(op.getMaps().template getAsValueRange<AffineMapAttr>());
+  unsigned numInputs = inputs.operands.size(),
+           numOutputs = inputs.resultBoxes.size();
+  auto maps =
+      llvm::to_vector(op.getMaps().template getAsValueRange<AffineMapAttr>());
   unsigned numLoops = maps.empty() ? 0 : maps.front().getNumDims();
   SmallVector<int64_t> extents(numLoops, -1), offsets(numLoops, 0);
 
@@ -563,12 +618,13 @@ LogicalResult evaluateGeneric(kernel::GenericOp op, const OpInputs &inputs,
   };
   SmallVector<Access> accesses;
   for (unsigned i = 0; i < numInputs + numOutputs; ++i) {
-    const Box &box =
-        i < numInputs ? inputs.operandBoxes[i] : inputs.resultBoxes[i - numInputs];
+    const Box &box = i < numInputs ? inputs.operandBoxes[i]
+                                   : inputs.resultBoxes[i - numInputs];
     Access access;
     access.steps.assign(numLoops, 0);
     int64_t stride = 1;
-    for (int64_t d = static_cast<int64_t>(box.extents.size()) - 1; d >= 0; --d) {
+    for (int64_t d = static_cast<int64_t>(box.extents.size()) - 1; d >= 0;
+         --d) {
       AffineExpr expr = maps[i].getResult(d);
       if (auto loop = dyn_cast<AffineDimExpr>(expr)) {
         unsigned l = loop.getPosition();
@@ -576,7 +632,8 @@ LogicalResult evaluateGeneric(kernel::GenericOp op, const OpInputs &inputs,
             (extents[l] != box.extents[d] || offsets[l] != box.offsets[d]))
           return op.emitError("expects tensors that agree on loop ")
                  << l << ", got extent " << extents[l] << " from " << offsets[l]
-                 << " and extent " << box.extents[d] << " from " << box.offsets[d];
+                 << " and extent " << box.extents[d] << " from "
+                 << box.offsets[d];
         extents[l] = box.extents[d];
         offsets[l] = box.offsets[d];
         access.steps[l] += stride;
@@ -585,7 +642,8 @@ LogicalResult evaluateGeneric(kernel::GenericOp op, const OpInputs &inputs,
           return op.emitError("reads a constant index of a split dimension");
         if (constant.getValue() < 0 || constant.getValue() >= box.extents[d])
           return op.emitError("reads index ")
-                 << constant.getValue() << " of a dimension of " << box.extents[d];
+                 << constant.getValue() << " of a dimension of "
+                 << box.extents[d];
         access.base += constant.getValue() * stride;
       } else {
         return op.emitError("expects maps of loops and constants, got ")
@@ -601,19 +659,24 @@ LogicalResult evaluateGeneric(kernel::GenericOp op, const OpInputs &inputs,
   kernel::Combiner combiner = op.getCombiner();
   results.reserve(numOutputs);
   for (unsigned i = 0; i < numOutputs; ++i) {
-    Type type = cast<RankedTensorType>(op->getResult(i).getType()).getElementType();
+    Type type =
+        cast<RankedTensorType>(op->getResult(i).getType()).getElementType();
     std::optional<ElementKind> kind = elementKindOf(type);
     if (!kind)
-      return op.emitError("has no interpretation for the element type ") << type;
+      return op.emitError("has no interpretation for the element type ")
+             << type;
     results.push_back(Tensor::zeros(*kind, inputs.resultBoxes[i].extents));
     Tensor &out = results.back();
-    if (combiner == kernel::Combiner::Max || combiner == kernel::Combiner::Min) {
+    if (combiner == kernel::Combiner::Max ||
+        combiner == kernel::Combiner::Min) {
       bool isMax = combiner == kernel::Combiner::Max;
       double infinity = std::numeric_limits<double>::infinity();
-      std::fill(out.floats.begin(), out.floats.end(), isMax ? -infinity : infinity);
-      int64_t lowest = *kind == ElementKind::I1    ? 0
-                       : *kind == ElementKind::I32 ? std::numeric_limits<int32_t>::min()
-                                                   : std::numeric_limits<int64_t>::min();
+      std::fill(out.floats.begin(), out.floats.end(),
+                isMax ? -infinity : infinity);
+      int64_t lowest = *kind == ElementKind::I1 ? 0
+                       : *kind == ElementKind::I32
+                           ? std::numeric_limits<int32_t>::min()
+                           : std::numeric_limits<int64_t>::min();
       int64_t highest = *kind == ElementKind::I1 ? 1 : -(lowest + 1);
       std::fill(out.ints.begin(), out.ints.end(), isMax ? lowest : highest);
     }
@@ -630,7 +693,8 @@ LogicalResult evaluateGeneric(kernel::GenericOp op, const OpInputs &inputs,
   Block *block = op.getBodyBlock();
   Operation *yield = block->getTerminator();
   SmallVector<T *> inFloats(numInputs, nullptr), outFloats(numOutputs, nullptr);
-  SmallVector<int64_t *> inInts(numInputs, nullptr), outInts(numOutputs, nullptr);
+  SmallVector<int64_t *> inInts(numInputs, nullptr),
+      outInts(numOutputs, nullptr);
   for (unsigned i = 0; i < numInputs; ++i) {
     if (inputs.operands[i]->isFloat())
       inFloats[i] = body.floats(block->getArgument(i));
@@ -646,7 +710,8 @@ LogicalResult evaluateGeneric(kernel::GenericOp op, const OpInputs &inputs,
 
   unsigned numOuter = numLoops ? numLoops - 1 : 0;
   int64_t inner = numLoops ? extents.back() : 1;
-  ArrayRef<int64_t> outerExtents = ArrayRef<int64_t>(extents).take_front(numOuter);
+  ArrayRef<int64_t> outerExtents =
+      ArrayRef<int64_t>(extents).take_front(numOuter);
   SmallVector<int64_t> index(numOuter, 0);
   auto combineFloat = [&](T a, T b) -> T {
     switch (combiner) {
@@ -711,7 +776,8 @@ LogicalResult evaluateGeneric(kernel::GenericOp op, const OpInputs &inputs,
         } else {
           int64_t *to = results[i].ints.data() + at;
           for (int64_t l = 0; l < count; ++l)
-            to[l * step] = combineInt(results[i].kind, to[l * step], outInts[i][l]);
+            to[l * step] =
+                combineInt(results[i].kind, to[l * step], outInts[i][l]);
         }
       }
     }
@@ -752,12 +818,14 @@ LogicalResult evaluateGather(kernel::GatherOp op, const OpInputs &inputs,
   unsigned indexRank = indices.rank();
   if (shape.size() != indexRank + table.rank() - 1 ||
       shape.take_front(indexRank) != ArrayRef<int64_t>(indices.shape) ||
-      shape.drop_front(indexRank) != ArrayRef<int64_t>(table.shape).drop_front())
+      shape.drop_front(indexRank) !=
+          ArrayRef<int64_t>(table.shape).drop_front())
     return op.emitError("operands' extents do not make up the result's");
   int64_t firstRow = inputs.operandBoxes[0].offsets[0];
   results.push_back(gatherElements(table, shape, [&](ArrayRef<int64_t> index) {
     int64_t row =
-        indices.ints[position(indices.shape, index.take_front(indexRank))] - firstRow;
+        indices.ints[position(indices.shape, index.take_front(indexRank))] -
+        firstRow;
     if (row < 0 || row >= table.shape[0])
       return int64_t(-1);
     SmallVector<int64_t> from(1, row);
@@ -768,7 +836,8 @@ LogicalResult evaluateGather(kernel::GatherOp op, const OpInputs &inputs,
 }
 
 template <typename T>
-LogicalResult evaluateScatterAdd(kernel::ScatterAddOp op, const OpInputs &inputs,
+LogicalResult evaluateScatterAdd(kernel::ScatterAddOp op,
+                                 const OpInputs &inputs,
                                  SmallVectorImpl<Tensor> &results) {
   const Tensor &indices = *inputs.operands[0], &updates = *inputs.operands[1];
   ArrayRef<int64_t> shape = inputs.resultBoxes[0].extents;
@@ -785,16 +854,16 @@ LogicalResult evaluateScatterAdd(kernel::ScatterAddOp op, const OpInputs &inputs
     int64_t at = 0;
     do {
       int64_t row =
-          indices.ints[position(indices.shape,
-                                ArrayRef<int64_t>(index).take_front(indexRank))] -
+          indices.ints[position(
+              indices.shape, ArrayRef<int64_t>(index).take_front(indexRank))] -
           firstRow;
       if (row >= 0 && row < shape[0]) {
         SmallVector<int64_t> to(1, row);
         to.append(index.begin() + indexRank, index.end());
         int64_t target = position(shape, to);
         if (out.isFloat())
-          out.floats[target] =
-              static_cast<T>(out.floats[target]) + static_cast<T>(updates.floats[at]);
+          out.floats[target] = static_cast<T>(out.floats[target]) +
+                               static_cast<T>(updates.floats[at]);
         else
           out.ints[target] =
               wrapInteger(out.kind, out.ints[target] + updates.ints[at]);
@@ -819,12 +888,13 @@ LogicalResult evaluateSlice(kernel::SliceOp op, const OpInputs &inputs,
     if (offsets[d] + to.extents[d] > input.shape[d])
       return op.emitError("slices past the end of dimension ") << d;
   }
-  results.push_back(gatherElements(input, to.extents, [&](ArrayRef<int64_t> index) {
-    SmallVector<int64_t> source;
-    for (auto [i, offset] : llvm::zip(index, offsets))
-      source.push_back(i + offset);
-    return position(input.shape, source);
-  }));
+  results.push_back(
+      gatherElements(input, to.extents, [&](ArrayRef<int64_t> index) {
+        SmallVector<int64_t> source;
+        for (auto [i, offset] : llvm::zip(index, offsets))
+          source.push_back(i + offset);
+        return position(input.shape, source);
+      }));
   return success();
 }
 
@@ -864,14 +934,17 @@ bool isPiece(Operation *op) {
              kernel::ConcatOp, kernel::ConstantOp>(op);
 }
 
-LogicalResult evaluatePiece(const OpInputs &inputs, SmallVectorImpl<Tensor> &results) {
+LogicalResult evaluatePiece(const OpInputs &inputs,
+                            SmallVectorImpl<Tensor> &results) {
   bool isF32 = inputs.precision == Precision::F32;
   return llvm::TypeSwitch<Operation *, LogicalResult>(inputs.op)
       .Case([&](kernel::GenericOp op) {
         return isF32 ? evaluateGeneric<float>(op, inputs, results)
                      : evaluateGeneric<double>(op, inputs, results);
       })
-      .Case([&](kernel::GatherOp op) { return evaluateGather(op, inputs, results); })
+      .Case([&](kernel::GatherOp op) {
+        return evaluateGather(op, inputs, results);
+      })
       .Case([&](kernel::ScatterAddOp op) {
         return isF32 ? evaluateScatterAdd<float>(op, inputs, results)
                      : evaluateScatterAdd<double>(op, inputs, results);
@@ -881,7 +954,8 @@ LogicalResult evaluatePiece(const OpInputs &inputs, SmallVectorImpl<Tensor> &res
         const Box &to = inputs.resultBoxes[0];
         if (elementsOf(to.extents) != out.size())
           return op.emitError("operand has ")
-                 << out.size() << " elements, result " << elementsOf(to.extents);
+                 << out.size() << " elements, result "
+                 << elementsOf(to.extents);
         out.shape = to.extents;
         results.push_back(std::move(out));
         return success();
@@ -891,7 +965,8 @@ LogicalResult evaluatePiece(const OpInputs &inputs, SmallVectorImpl<Tensor> &res
         const Box &to = inputs.resultBoxes[0];
         for (auto [d, source] : llvm::enumerate(op.getPermutation()))
           if (to.extents[d] != input.shape[source])
-            return op.emitError("operand's extents are not the result's, permuted");
+            return op.emitError(
+                "operand's extents are not the result's, permuted");
         results.push_back(
             gatherElements(input, to.extents, [&](ArrayRef<int64_t> index) {
               SmallVector<int64_t> from(index.size());
@@ -901,11 +976,15 @@ LogicalResult evaluatePiece(const OpInputs &inputs, SmallVectorImpl<Tensor> &res
             }));
         return success();
       })
-      .Case([&](kernel::SliceOp op) { return evaluateSlice(op, inputs, results); })
-      .Case([&](kernel::ConcatOp op) { return evaluateConcat(op, inputs, results); })
+      .Case([&](kernel::SliceOp op) {
+        return evaluateSlice(op, inputs, results);
+      })
+      .Case([&](kernel::ConcatOp op) {
+        return evaluateConcat(op, inputs, results);
+      })
       .Case([&](kernel::ConstantOp op) -> LogicalResult {
-        FailureOr<Tensor> tensor =
-            constantTensor(op, op.getValue(), inputs.resultBoxes[0], inputs.precision);
+        FailureOr<Tensor> tensor = constantTensor(
+            op, op.getValue(), inputs.resultBoxes[0], inputs.precision);
         if (failed(tensor))
           return failure();
         results.push_back(std::move(*tensor));

@@ -128,8 +128,9 @@ FailureOr<Box> boxOf(RankedTensorType type, const MeshPoint &point,
   auto shard = dyn_cast_or_null<dist::ShardAttr>(encoding);
   auto layout = dyn_cast_or_null<dist::LayoutAttr>(encoding);
   if (encoding && !shard && !layout)
-    return emitError() << "expects no encoding, #dist.shard or #dist.layout, got "
-                       << encoding;
+    return emitError()
+           << "expects no encoding, #dist.shard or #dist.layout, got "
+           << encoding;
   if ((shard || layout) && !point.mesh)
     return emitError() << "expects the module attribute `"
                        << dist::DistDialect::getMeshAttrName()
@@ -139,7 +140,8 @@ FailureOr<Box> boxOf(RankedTensorType type, const MeshPoint &point,
     SmallVector<int64_t, 2> axes;
     if (shard) {
       size = shard.getDims()[d].size;
-      axes.assign(shard.getDims()[d].axes.begin(), shard.getDims()[d].axes.end());
+      axes.assign(shard.getDims()[d].axes.begin(),
+                  shard.getDims()[d].axes.end());
     } else if (layout) {
       auto split = layout.axesOfDim(d);
       axes.assign(split.begin(), split.end());
@@ -147,8 +149,8 @@ FailureOr<Box> boxOf(RankedTensorType type, const MeshPoint &point,
     int64_t extent = size, offset = 0, capacity = size;
     for (int64_t axis : axes) {
       if (axis < 0 || axis >= static_cast<int64_t>(point.mesh.getNumAxes()))
-        return emitError() << "mesh has no axis " << axis << ", by which " << type
-                           << " is split";
+        return emitError() << "mesh has no axis " << axis << ", by which "
+                           << type << " is split";
       int64_t parts = point.mesh.getSizes()[axis];
       int64_t coordinate = point.coordinates[axis];
       if (coordinate < 0)

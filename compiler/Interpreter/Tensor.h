@@ -70,7 +70,8 @@ void roundTo(Precision precision, Tensor &tensor);
 llvm::SmallVector<int64_t, 6> rowMajorStrides(llvm::ArrayRef<int64_t> shape);
 int64_t elementsOf(llvm::ArrayRef<int64_t> shape);
 /// Steps a multi-index in row-major order; false after the last one.
-bool nextIndex(llvm::MutableArrayRef<int64_t> index, llvm::ArrayRef<int64_t> shape);
+bool nextIndex(llvm::MutableArrayRef<int64_t> index,
+               llvm::ArrayRef<int64_t> shape);
 
 /// A place in the mesh: one coordinate for each axis, -1 where it has none now
 /// (the time axis outside the micro-batch loop). Without a mesh there are none.

@@ -706,6 +706,15 @@ void KernelNest::chooseScratch() {
     }
     if (row == 1)
       continue;
+    // Read by more iterations than it has elements, and not hoisted above them.
+    for (const Root &root : roots)
+      if (root.pulled.contains(op))
+        for (int loop : root.loops) {
+          bool own = false;
+          for (int64_t dim = 0; dim < cast<RankedTensorType>(value.getType()).getRank(); ++dim)
+            own |= loopOf(value, dim) == loop;
+          recomputes |= !own;
+        }
     // Readers that do not get it through another scratch value.
     llvm::SmallSet<int, 4> depths;
     for (const Root &root : roots) {

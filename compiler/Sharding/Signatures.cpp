@@ -232,6 +232,25 @@ public:
     return dim < 0 ? AxisLayout::broadcast() : AxisLayout::split(dim);
   }
 
+  /// Whether the types of the op's operands and results carry a split of the
+  /// class to every intermediate: expansions type these by operands' dims, so
+  /// that a split which no operand has reaches results only.
+  bool isVisible(unsigned root) {
+    auto carries = [&](Value value) {
+      for (int64_t d = 0, e = rankOf(value); d < e; ++d)
+        if (find(node(value, d)) == root)
+          return true;
+      return false;
+    };
+    if (llvm::any_of(block.getArguments(), carries))
+      return true;
+    for (Operation &op : block)
+      for (Value value : op.getResults())
+        if (carries(value) && !llvm::is_contained(results, value))
+          return false;
+    return true;
+  }
+
   SmallVector<int64_t> getDivisors(unsigned root) {
     SmallVector<int64_t> sizes;
     for (auto [member, size] : divisors)
@@ -832,7 +851,7 @@ void deriveRules(Operation *op, TypeRange operandTypes, TypeRange resultTypes,
     add(expansion.evaluate(broadcast, -1));
     for (unsigned root : expansion.getClasses()) {
       SmallVector<AxisLayout> layouts;
-      bool possible = true;
+      bool possible = expansion.isVisible(root);
       for (BlockArgument argument : pieces.getArguments()) {
         std::optional<AxisLayout> layout = expansion.layoutIn(argument, root);
         possible &= layout.has_value();

@@ -89,7 +89,7 @@ LogicalResult verifyUniqueNames(Operation *op, Range &&ops,
 // Plan, segments, variables
 //===----------------------------------------------------------------------===//
 
-LogicalResult PlanOp::verify() {
+LogicalResult PlanOp::verifyRegions() {
   if (getRole() < 0)
     return emitOpError("expects a role of at least 0, got ") << getRole();
   if (getTeam() < 1)
@@ -124,7 +124,7 @@ LogicalResult VariableOp::verify() {
 // EntryOp
 //===----------------------------------------------------------------------===//
 
-LogicalResult EntryOp::verify() {
+LogicalResult EntryOp::verifyRegions() {
   int64_t microBatches = getMicroBatches();
   if (microBatches < 1)
     return emitOpError("expects at least one micro-batch, got ") << microBatches;
@@ -242,7 +242,7 @@ LogicalResult CollectiveOp::verify() {
   return success();
 }
 
-LogicalResult ActorOp::verify() {
+LogicalResult ActorOp::verifyRegions() {
   if (getBody().front().empty())
     return emitOpError("expects at least one action");
   for (Operation &op : getBody().front())

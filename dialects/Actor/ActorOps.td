@@ -100,7 +100,7 @@ def Actor_ScalarAttr : Actor_Attr<"Scalar", "scalar"> {
     `constant`: `size` itself. `extent`, `offset`: those of a dimension of
     `size` elements split over the mesh axes in order.
 
-    Example: `#actor.scalar<extent 25 axes [0, 2]>`
+    Example: `#actor.scalar<extent 25 axes[0, 2]>`
   }];
   let parameters = (ins EnumParameter<Actor_ScalarKind>:$kind, "int64_t":$size,
                         OptionalArrayRefParameter<"int64_t">:$axes);
@@ -136,7 +136,7 @@ def Actor_CollectiveDimAttr : Actor_Attr<"CollectiveDim", "collective_dim"> {
     The logical size, the mesh axes that split it before and after, and the
     strides in elements of input and output.
 
-    Example: `#actor.collective_dim<25 in [0] strides 8, 8>`
+    Example: `#actor.collective_dim<25 in[0] strides 8, 8>`
   }];
   let parameters = (ins "int64_t":$logical, OptionalArrayRefParameter<"int64_t">:$inAxes,
                         OptionalArrayRefParameter<"int64_t">:$outAxes,
@@ -181,7 +181,7 @@ def Actor_PlanOp : Actor_Op<"plan", [SingleBlock, NoTerminator]> {
   let arguments = (ins Actor_Int:$role, Actor_Int:$team);
   let regions = (region SizedRegion<1>:$body);
   let assemblyFormat = "`role` $role `team` $team attr-dict-with-keyword $body";
-  let hasVerifier = 1;
+  let hasRegionVerifier = 1;
 }
 
 def Actor_SegmentOp : Actor_Op<"segment", [HasParent<"PlanOp">]> {
@@ -241,7 +241,7 @@ def Actor_EntryOp : Actor_Op<"entry", [HasParent<"PlanOp">, SingleBlock, NoTermi
     $name `micro_batches` $microBatches `inputs` $inputs `outputs` $outputs `scalars` $scalars
     attr-dict-with-keyword $body
   }];
-  let hasVerifier = 1;
+  let hasRegionVerifier = 1;
 }
 
 def Actor_StreamOp : Actor_Op<"stream", [HasParent<"EntryOp">]> {
@@ -324,7 +324,7 @@ def Actor_ActorOp : Actor_Op<"actor", [HasParent<"EntryOp">, SingleBlock, NoTerm
   let regions = (region SizedRegion<1>:$body);
   let results = (outs Actor_ActorType:$actor);
   let assemblyFormat = "$name `on` $stream (`per_micro_batch` $perMicroBatch^)? attr-dict-with-keyword $body";
-  let hasVerifier = 1;
+  let hasRegionVerifier = 1;
 }
 
 //===----------------------------------------------------------------------===//

@@ -140,8 +140,10 @@ StatusOr<StepResult> trainStep(Session &session, const Golden &golden, int64_t s
       {"beta1", golden.beta1},
       {"beta2", golden.beta2},
       {"epsilon", golden.eps},
-      {"correction1", 1 - std::pow(golden.beta1, update)},
-      {"correction2", 1 - std::pow(golden.beta2, update)},
+      // From the betas as the program sees them, in f32: 1 - 0.999f differs from
+      // 0.001 by 1e-5 of itself, and the quotient must cancel that.
+      {"correction1", 1 - std::pow(double(float(golden.beta1)), update)},
+      {"correction2", 1 - std::pow(double(float(golden.beta2)), update)},
       {"max_norm", golden.clip},
   };
   WEIR_ASSIGN_OR_RETURN(size_t index, session.program().entryIndex("train"));

@@ -3,6 +3,8 @@
 #   cmake -DTBLGEN=mlir-tblgen -DSOURCE=. -DMLIR_INCLUDE=... [-DCHECK=ON -DSCRATCH=dir] -P GenerateDocs.cmake
 # With CHECK it writes to SCRATCH and fails where the committed pages differ.
 
+cmake_minimum_required(VERSION 3.25)
+
 if(CHECK)
   set(out ${SCRATCH})
   file(REMOVE_RECURSE ${out})

@@ -14,7 +14,7 @@ actor.plan role 0 team 1 {
   actor.variable @w in %p offset 64 bytes 16
   // CHECK: actor.entry "train" micro_batches 2
   // CHECK-SAME: inputs [#actor.binding<"x", tensor<4xf32>>] outputs [#actor.binding<"y", tensor<f32>>]
-  // CHECK-SAME: scalars [#actor.scalar<constant 4>, #actor.scalar<extent 25 axes [0, 2]>, #actor.scalar<offset 25 axes [0]>] {
+  // CHECK-SAME: scalars [#actor.scalar<constant 4>, #actor.scalar<extent 25 axes[0, 2]>, #actor.scalar<offset 25 axes[0]>] {
   actor.entry "train" micro_batches 2
       inputs [#actor.binding<"x", tensor<4xf32>>] outputs [#actor.binding<"y", tensor<f32>>]
       scalars [#actor.scalar<constant 4>, #actor.scalar<extent 25 axes [0, 2]>, #actor.scalar<offset 25 axes [0]>] {
@@ -32,7 +32,7 @@ actor.plan role 0 team 1 {
     // CHECK: actor.buffer "u" bytes 4{{$}}
     %u = actor.buffer "u" bytes 4
     // CHECK: actor.collective all_reduce sum axes [1]
-    // CHECK-SAME: dims [#actor.collective_dim<8 strides 1, 1>, #actor.collective_dim<25 in [0] out [0] strides 8, 8>] type f32
+    // CHECK-SAME: dims [#actor.collective_dim<8 strides 1, 1>, #actor.collective_dim<25 in[0] out[0] strides 8, 8>] type f32
     %c = actor.collective all_reduce sum axes [1]
         dims [#actor.collective_dim<8 strides 1, 1>, #actor.collective_dim<25 in [0] out [0] strides 8, 8>] type f32
     // CHECK: %[[A:.*]] = actor.actor "a" on %[[COMPUTE]] per_micro_batch {

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// The interpreter against PyTorch: the golden models of test/e2e/golden, imported,
-// differentiated and run in f64 as the goldens were.
+// The interpreter against PyTorch: the golden models of test/e2e/golden,
+// imported, differentiated and run in f64 as the goldens were.
 #include "compiler/Autodiff/Passes.h"
 #include "compiler/Import/Import.h"
 #include "compiler/Interpreter/Interpreter.h"
 #include "runtime/base/Json.h"
 
+#include "mlir/IR/Verifier.h"
 #include "gtest/gtest.h"
 
 #include <cmath>
@@ -39,7 +40,8 @@ class Golden {
 public:
   explicit Golden(const std::string &name)
       : folder(std::string(WEIR_GOLDEN_DIR) + "/" + name),
-        manifest(valueOf(parseJson(readText(folder + "/manifest.json"), name))) {
+        manifest(
+            valueOf(parseJson(readText(folder + "/manifest.json"), name))) {
     JsonView data = valueOf(manifest.at("data"));
     batch = valueOf(data.integer("batch"));
     sequence = valueOf(data.integer("sequence"));
@@ -148,8 +150,8 @@ TEST_P(GoldenTest, SharpStep) {
   OwningOpRef<ModuleOp> module = golden.build(&context, "sharp");
   ASSERT_TRUE(module);
   State state = golden.load(*module, "sharp");
-  SafetensorsSet expected =
-      valueOf(SafetensorsSet::open(golden.folder + "/sharp_expected.safetensors"));
+  SafetensorsSet expected = valueOf(
+      SafetensorsSet::open(golden.folder + "/sharp_expected.safetensors"));
   auto expectedValues = [&](const std::string &name) {
     SafetensorsSet::Ref ref = expected.find(name);
     EXPECT_TRUE(bool(ref)) << name;
@@ -160,8 +162,8 @@ TEST_P(GoldenTest, SharpStep) {
   };
 
   Interpreter interpreter(*module);
-  auto forward =
-      interpreter.runEntry("forward", state, {{"ids", golden.batchOf(0).at("ids")}});
+  auto forward = interpreter.runEntry("forward", state,
+                                      {{"ids", golden.batchOf(0).at("ids")}});
   ASSERT_TRUE(succeeded(forward));
   std::vector<float> logits = expectedValues("logits");
   ASSERT_EQ(forward->at("logits").floats.size(), logits.size());
@@ -194,8 +196,8 @@ TEST_P(GoldenTest, SharpStep) {
   EXPECT_GT(checked, 10u);
 }
 
-// 50 steps of AdamW. The goldens were computed in f64 as well; what is left is the
-// order of summation, amplified by training.
+// 50 steps of AdamW. The goldens were computed in f64 as well; what is left is
+// the order of summation, amplified by training.
 TEST_P(GoldenTest, Losses) {
   MLIRContext context;
   Golden golden(GetParam());
@@ -221,6 +223,72 @@ TEST_P(GoldenTest, Losses) {
     EXPECT_EQ(outputs->at("applied").floats[0], 1);
   }
   RecordProperty("worst", std::to_string(worst));
+}
+
+// PyTorch's f32 losses, by f32 arithmetic: the bound of the manifest.
+TEST_P(GoldenTest, LossesInF32) {
+  MLIRContext context;
+  Golden golden(GetParam());
+  OwningOpRef<ModuleOp> module = golden.build(&context, "model");
+  ASSERT_TRUE(module);
+  State state = golden.load(*module, "model");
+  Interpreter interpreter(*module, {Precision::F32});
+  JsonView losses = valueOf(golden.manifest.at("losses"));
+  double tolerance = valueOf(
+      valueOf(golden.manifest.at("tolerances")).number("losses_relative"));
+  ASSERT_LE(tolerance, 1e-5);
+  for (int64_t step = 0; step < golden.steps; ++step) {
+    auto outputs =
+        interpreter.runEntry("train", state, golden.inputsOf(*module, step));
+    ASSERT_TRUE(succeeded(outputs));
+    double expected = valueOf(losses[step].asNumber());
+    EXPECT_LT(std::fabs(outputs->at("loss").floats[0] / expected - 1),
+              tolerance)
+        << "step " << step;
+  }
+}
+
+// Every op of a training step replaced by what it expands to: the same step, by
+// the other evaluator. Constants in the pieces are f32, hence 1e-6.
+TEST_P(GoldenTest, ExpandedStepEqualsDirectStep) {
+  MLIRContext context;
+  Golden golden(GetParam());
+  OwningOpRef<ModuleOp> module = golden.build(&context, "sharp");
+  ASSERT_TRUE(module);
+  State direct = golden.load(*module, "sharp"), expanded = direct;
+  Tensors inputs = golden.inputsOf(*module, 0);
+  auto outputs = Interpreter(*module).runEntry("train", direct, inputs);
+  ASSERT_TRUE(succeeded(outputs));
+
+  SmallVector<Operation *> ops;
+  module->lookupSymbol<graph::EntryOp>("train").walk([&](Operation *op) {
+    if (isa<graph::ExpandOpInterface>(op))
+      ops.push_back(op);
+  });
+  for (Operation *op : ops) {
+    OpBuilder builder(op);
+    SmallVector<Value> values =
+        cast<graph::ExpandOpInterface>(op).expand(builder, op->getOperands());
+    ASSERT_EQ(values.size(), op->getNumResults());
+    op->replaceAllUsesWith(values);
+    op->erase();
+  }
+  ASSERT_TRUE(succeeded(verify(*module)));
+  auto pieces = Interpreter(*module).runEntry("train", expanded, inputs);
+  ASSERT_TRUE(succeeded(pieces));
+  auto check = [&](const Tensors &a, const Tensors &b) {
+    for (const auto &[name, tensor] : a) {
+      double difference = 0, norm = 0;
+      for (size_t i = 0; i < tensor.floats.size(); ++i) {
+        double d = tensor.floats[i] - b.at(name).floats[i];
+        difference += d * d;
+        norm += tensor.floats[i] * tensor.floats[i];
+      }
+      EXPECT_LE(std::sqrt(difference), 1e-6 * std::sqrt(norm)) << name;
+    }
+  };
+  check(*outputs, *pieces);
+  check(direct.variables, expanded.variables);
 }
 
 INSTANTIATE_TEST_SUITE_P(Models, GoldenTest,

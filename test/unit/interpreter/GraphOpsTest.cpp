@@ -17,17 +17,18 @@ class GraphOps : public InterpreterTest {
 protected:
   Tensor unary(const std::string &op, llvm::ArrayRef<double> values) {
     std::string type = "tensor<" + std::to_string(values.size()) + "xf32>";
-    auto results = run(entry({"%x: " + type}, {type}, "%y = graph." + op + " %x : " + type,
-                             "%y"),
+    auto results = run(entry({"%x: " + type}, {type},
+                             "%y = graph." + op + " %x : " + type, "%y"),
                        {floats({int64_t(values.size())}, values)});
     return results.empty() ? Tensor() : results[0];
   }
   Tensor binary(const std::string &op, llvm::ArrayRef<double> a,
                 llvm::ArrayRef<double> b) {
     std::string type = "tensor<" + std::to_string(a.size()) + "xf32>";
-    auto results = run(entry({"%x: " + type, "%z: " + type}, {type},
-                             "%y = graph." + op + " %x, %z : " + type, "%y"),
-                       {floats({int64_t(a.size())}, a), floats({int64_t(b.size())}, b)});
+    auto results =
+        run(entry({"%x: " + type, "%z: " + type}, {type},
+                  "%y = graph." + op + " %x, %z : " + type, "%y"),
+            {floats({int64_t(a.size())}, a), floats({int64_t(b.size())}, b)});
     return results.empty() ? Tensor() : results[0];
   }
 };
@@ -82,10 +83,11 @@ TEST_F(GraphOps, IntegerArithmeticWraps) {
 }
 
 TEST_F(GraphOps, F32RoundsEveryOperation) {
-  std::string text = entry({"%a: tensor<1xf32>", "%b: tensor<1xf32>"}, {"tensor<1xf32>"},
-                           "%0 = graph.add %a, %b : tensor<1xf32>\n"
-                           "%1 = graph.sub %0, %a : tensor<1xf32>",
-                           "%1");
+  std::string text =
+      entry({"%a: tensor<1xf32>", "%b: tensor<1xf32>"}, {"tensor<1xf32>"},
+            "%0 = graph.add %a, %b : tensor<1xf32>\n"
+            "%1 = graph.sub %0, %a : tensor<1xf32>",
+            "%1");
   // 2^24 + 1 has no f32.
   std::vector<Tensor> arguments = {floats({1}, {16777216}), floats({1}, {1})};
   expectFloats(run(text, arguments, Precision::F32)[0], {0});
@@ -95,8 +97,8 @@ TEST_F(GraphOps, F32RoundsEveryOperation) {
 TEST_F(GraphOps, CompareSelectCast) {
   auto results =
       run(entry({"%a: tensor<3xf32>", "%b: tensor<3xf32>"},
-                {"tensor<3xi1>", "tensor<3xi1>", "tensor<3xi1>", "tensor<3xf32>",
-                 "tensor<3xi32>", "tensor<3xf32>"},
+                {"tensor<3xi1>", "tensor<3xi1>", "tensor<3xi1>",
+                 "tensor<3xf32>", "tensor<3xi32>", "tensor<3xf32>"},
                 "%0 = graph.compare lt %a, %b : tensor<3xf32> -> tensor<3xi1>\n"
                 "%1 = graph.compare ne %a, %b : tensor<3xf32> -> tensor<3xi1>\n"
                 "%2 = graph.compare ge %a, %b : tensor<3xf32> -> tensor<3xi1>\n"
@@ -114,14 +116,16 @@ TEST_F(GraphOps, CompareSelectCast) {
 }
 
 TEST_F(GraphOps, ConstantAndIota) {
-  auto results = run(
-      entry({}, {"tensor<3xf32>", "tensor<2xi32>", "tensor<2x3xi32>", "tensor<2x3xf32>"},
-            "%0 = graph.constant dense<0.5> : tensor<3xf32>\n"
-            "%1 = graph.constant dense<[7, -8]> : tensor<2xi32>\n"
-            "%2 = graph.iota 1 : tensor<2x3xi32>\n"
-            "%3 = graph.iota 0 : tensor<2x3xf32>",
-            "%0, %1, %2, %3"),
-      {});
+  auto results =
+      run(entry({},
+                {"tensor<3xf32>", "tensor<2xi32>", "tensor<2x3xi32>",
+                 "tensor<2x3xf32>"},
+                "%0 = graph.constant dense<0.5> : tensor<3xf32>\n"
+                "%1 = graph.constant dense<[7, -8]> : tensor<2xi32>\n"
+                "%2 = graph.iota 1 : tensor<2x3xi32>\n"
+                "%3 = graph.iota 0 : tensor<2x3xf32>",
+                "%0, %1, %2, %3"),
+          {});
   expectFloats(results[0], {0.5, 0.5, 0.5});
   expectInts(results[1], {7, -8});
   expectInts(results[2], {0, 1, 2, 0, 1, 2});
@@ -130,15 +134,16 @@ TEST_F(GraphOps, ConstantAndIota) {
 
 TEST_F(GraphOps, BroadcastReduce) {
   auto results = run(
-      entry({"%x: tensor<2x3xf32>", "%b: tensor<3xf32>"},
-            {"tensor<2x3xf32>", "tensor<3x2xf32>", "tensor<2xf32>", "tensor<3xf32>",
-             "tensor<f32>"},
-            "%0 = graph.broadcast %b [1] : (tensor<3xf32>) -> tensor<2x3xf32>\n"
-            "%1 = graph.broadcast %b [0] : (tensor<3xf32>) -> tensor<3x2xf32>\n"
-            "%2 = graph.reduce sum %x [1] : (tensor<2x3xf32>) -> tensor<2xf32>\n"
-            "%3 = graph.reduce max %x [0] : (tensor<2x3xf32>) -> tensor<3xf32>\n"
-            "%4 = graph.reduce min %x [0, 1] : (tensor<2x3xf32>) -> tensor<f32>",
-            "%0, %1, %2, %3, %4"),
+      entry(
+          {"%x: tensor<2x3xf32>", "%b: tensor<3xf32>"},
+          {"tensor<2x3xf32>", "tensor<3x2xf32>", "tensor<2xf32>",
+           "tensor<3xf32>", "tensor<f32>"},
+          "%0 = graph.broadcast %b [1] : (tensor<3xf32>) -> tensor<2x3xf32>\n"
+          "%1 = graph.broadcast %b [0] : (tensor<3xf32>) -> tensor<3x2xf32>\n"
+          "%2 = graph.reduce sum %x [1] : (tensor<2x3xf32>) -> tensor<2xf32>\n"
+          "%3 = graph.reduce max %x [0] : (tensor<2x3xf32>) -> tensor<3xf32>\n"
+          "%4 = graph.reduce min %x [0, 1] : (tensor<2x3xf32>) -> tensor<f32>",
+          "%0, %1, %2, %3, %4"),
       {floats({2, 3}, {1, 2, 3, 10, -20, 30}), floats({3}, {5, 6, 7})});
   expectFloats(results[0], {5, 6, 7, 5, 6, 7});
   expectFloats(results[1], {5, 5, 6, 6, 7, 7});
@@ -149,15 +154,19 @@ TEST_F(GraphOps, BroadcastReduce) {
 
 TEST_F(GraphOps, Views) {
   auto results = run(
-      entry({"%x: tensor<2x3xf32>"},
-            {"tensor<3x2xf32>", "tensor<3x2xf32>", "tensor<1x2xf32>", "tensor<2x4xf32>"},
-            "%0 = graph.reshape %x : (tensor<2x3xf32>) -> tensor<3x2xf32>\n"
-            "%1 = graph.transpose %x [1, 0] : (tensor<2x3xf32>) -> tensor<3x2xf32>\n"
-            "%2 = graph.slice %x [1, 1] : (tensor<2x3xf32>) -> tensor<1x2xf32>\n"
-            "%s = graph.slice %x [0, 2] : (tensor<2x3xf32>) -> tensor<2x1xf32>\n"
-            "%3 = graph.concat %s, %x dim 1 : (tensor<2x1xf32>, tensor<2x3xf32>) -> "
-            "tensor<2x4xf32>",
-            "%0, %1, %2, %3"),
+      entry(
+          {"%x: tensor<2x3xf32>"},
+          {"tensor<3x2xf32>", "tensor<3x2xf32>", "tensor<1x2xf32>",
+           "tensor<2x4xf32>"},
+          "%0 = graph.reshape %x : (tensor<2x3xf32>) -> tensor<3x2xf32>\n"
+          "%1 = graph.transpose %x [1, 0] : (tensor<2x3xf32>) -> "
+          "tensor<3x2xf32>\n"
+          "%2 = graph.slice %x [1, 1] : (tensor<2x3xf32>) -> tensor<1x2xf32>\n"
+          "%s = graph.slice %x [0, 2] : (tensor<2x3xf32>) -> tensor<2x1xf32>\n"
+          "%3 = graph.concat %s, %x dim 1 : (tensor<2x1xf32>, tensor<2x3xf32>) "
+          "-> "
+          "tensor<2x4xf32>",
+          "%0, %1, %2, %3"),
       {floats({2, 3}, {1, 2, 3, 4, 5, 6})});
   expectFloats(results[0], {1, 2, 3, 4, 5, 6});
   expectFloats(results[1], {1, 4, 2, 5, 3, 6});
@@ -169,20 +178,23 @@ TEST_F(GraphOps, Matmul) {
   // a [2,3], b [3,2] plain; then batched over the first dimension of both with
   // the second operand transposed: c[i,m,n] = sum_k a[i,m,k] d[i,n,k].
   auto results = run(
-      entry({"%a: tensor<2x3xf32>", "%b: tensor<3x2xf32>", "%c: tensor<2x1x2xf32>",
-             "%d: tensor<2x2x2xf32>"},
-            {"tensor<2x2xf32>", "tensor<2x1x2xf32>", "tensor<f32>", "tensor<2x3x3x2xf32>"},
-            "%0 = graph.matmul %a, %b batch [] x [] contract [1] x [0]\n"
-            "    : (tensor<2x3xf32>, tensor<3x2xf32>) -> tensor<2x2xf32>\n"
-            "%1 = graph.matmul %c, %d batch [0] x [0] contract [2] x [2]\n"
-            "    : (tensor<2x1x2xf32>, tensor<2x2x2xf32>) -> tensor<2x1x2xf32>\n"
-            "%2 = graph.matmul %a, %b batch [] x [] contract [0, 1] x [1, 0]\n"
-            "    : (tensor<2x3xf32>, tensor<3x2xf32>) -> tensor<f32>\n"
-            "%3 = graph.matmul %a, %b batch [] x [] contract [] x []\n"
-            "    : (tensor<2x3xf32>, tensor<3x2xf32>) -> tensor<2x3x3x2xf32>",
-            "%0, %1, %2, %3"),
-      {floats({2, 3}, {1, 2, 3, 4, 5, 6}), floats({3, 2}, {7, 8, 9, 10, 11, 12}),
-       floats({2, 1, 2}, {1, 2, 3, 4}), floats({2, 2, 2}, {1, 0, 0, 1, 1, 1, 2, 0})});
+      entry(
+          {"%a: tensor<2x3xf32>", "%b: tensor<3x2xf32>",
+           "%c: tensor<2x1x2xf32>", "%d: tensor<2x2x2xf32>"},
+          {"tensor<2x2xf32>", "tensor<2x1x2xf32>", "tensor<f32>",
+           "tensor<2x3x3x2xf32>"},
+          "%0 = graph.matmul %a, %b batch [] x [] contract [1] x [0]\n"
+          "    : (tensor<2x3xf32>, tensor<3x2xf32>) -> tensor<2x2xf32>\n"
+          "%1 = graph.matmul %c, %d batch [0] x [0] contract [2] x [2]\n"
+          "    : (tensor<2x1x2xf32>, tensor<2x2x2xf32>) -> tensor<2x1x2xf32>\n"
+          "%2 = graph.matmul %a, %b batch [] x [] contract [0, 1] x [1, 0]\n"
+          "    : (tensor<2x3xf32>, tensor<3x2xf32>) -> tensor<f32>\n"
+          "%3 = graph.matmul %a, %b batch [] x [] contract [] x []\n"
+          "    : (tensor<2x3xf32>, tensor<3x2xf32>) -> tensor<2x3x3x2xf32>",
+          "%0, %1, %2, %3"),
+      {floats({2, 3}, {1, 2, 3, 4, 5, 6}),
+       floats({3, 2}, {7, 8, 9, 10, 11, 12}), floats({2, 1, 2}, {1, 2, 3, 4}),
+       floats({2, 2, 2}, {1, 0, 0, 1, 1, 1, 2, 0})});
   expectFloats(results[0], {58, 64, 139, 154});
   expectFloats(results[1], {1, 2, 7, 6});
   expectFloats(results[2], {58 + 154});
@@ -192,16 +204,17 @@ TEST_F(GraphOps, Matmul) {
 }
 
 TEST_F(GraphOps, Embedding) {
-  auto results =
-      run(entry({"%t: tensor<3x2xf32>", "%i: tensor<4xi32>", "%u: tensor<4x2xf32>"},
-                {"tensor<4x2xf32>", "tensor<3x2xf32>"},
-                "%0 = graph.embedding %t, %i : (tensor<3x2xf32>, tensor<4xi32>) -> "
-                "tensor<4x2xf32>\n"
-                "%1 = graph.embedding_grad %i, %u : (tensor<4xi32>, tensor<4x2xf32>) -> "
-                "tensor<3x2xf32>",
-                "%0, %1"),
-          {floats({3, 2}, {1, 2, 3, 4, 5, 6}), ints({4}, {2, 0, 2, 9}),
-           floats({4, 2}, {1, 10, 2, 20, 3, 30, 4, 40})});
+  auto results = run(
+      entry({"%t: tensor<3x2xf32>", "%i: tensor<4xi32>", "%u: tensor<4x2xf32>"},
+            {"tensor<4x2xf32>", "tensor<3x2xf32>"},
+            "%0 = graph.embedding %t, %i : (tensor<3x2xf32>, tensor<4xi32>) -> "
+            "tensor<4x2xf32>\n"
+            "%1 = graph.embedding_grad %i, %u : (tensor<4xi32>, "
+            "tensor<4x2xf32>) -> "
+            "tensor<3x2xf32>",
+            "%0, %1"),
+      {floats({3, 2}, {1, 2, 3, 4, 5, 6}), ints({4}, {2, 0, 2, 9}),
+       floats({4, 2}, {1, 10, 2, 20, 3, 30, 4, 40})});
   expectFloats(results[0], {5, 6, 1, 2, 5, 6, 0, 0});
   expectFloats(results[1], {2, 20, 0, 0, 4, 40});
 }
@@ -209,11 +222,13 @@ TEST_F(GraphOps, Embedding) {
 TEST_F(GraphOps, LayerNorm) {
   // Mean 2, variance 1, epsilon 3: rstd = 1/2.
   auto results = run(
-      entry({"%x: tensor<1x2xf32>", "%w: tensor<2xf32>", "%b: tensor<2xf32>"},
-            {"tensor<1x2xf32>", "tensor<1xf32>", "tensor<1xf32>"},
-            "%0:3 = graph.layer_norm %x, %w, %b epsilon 3.0 : (tensor<1x2xf32>, "
-            "tensor<2xf32>, tensor<2xf32>) -> (tensor<1x2xf32>, tensor<1xf32>, tensor<1xf32>)",
-            "%0#0, %0#1, %0#2"),
+      entry(
+          {"%x: tensor<1x2xf32>", "%w: tensor<2xf32>", "%b: tensor<2xf32>"},
+          {"tensor<1x2xf32>", "tensor<1xf32>", "tensor<1xf32>"},
+          "%0:3 = graph.layer_norm %x, %w, %b epsilon 3.0 : (tensor<1x2xf32>, "
+          "tensor<2xf32>, tensor<2xf32>) -> (tensor<1x2xf32>, tensor<1xf32>, "
+          "tensor<1xf32>)",
+          "%0#0, %0#1, %0#2"),
       {floats({1, 2}, {1, 3}), floats({2}, {10, 100}), floats({2}, {1, 2})});
   expectFloats(results[0], {-4, 52});
   expectFloats(results[1], {2});
@@ -222,13 +237,13 @@ TEST_F(GraphOps, LayerNorm) {
 
 TEST_F(GraphOps, RmsNorm) {
   // Mean square (9 + 1) / 2 = 5, epsilon 11: rstd = 1/4.
-  auto results = run(
-      entry({"%x: tensor<1x2xf32>", "%w: tensor<2xf32>"},
-            {"tensor<1x2xf32>", "tensor<1xf32>"},
-            "%0:2 = graph.rms_norm %x, %w epsilon 11.0 : (tensor<1x2xf32>, "
-            "tensor<2xf32>) -> (tensor<1x2xf32>, tensor<1xf32>)",
-            "%0#0, %0#1"),
-      {floats({1, 2}, {3, -1}), floats({2}, {4, 8})});
+  auto results =
+      run(entry({"%x: tensor<1x2xf32>", "%w: tensor<2xf32>"},
+                {"tensor<1x2xf32>", "tensor<1xf32>"},
+                "%0:2 = graph.rms_norm %x, %w epsilon 11.0 : (tensor<1x2xf32>, "
+                "tensor<2xf32>) -> (tensor<1x2xf32>, tensor<1xf32>)",
+                "%0#0, %0#1"),
+          {floats({1, 2}, {3, -1}), floats({2}, {4, 8})});
   expectFloats(results[0], {3, -2});
   expectFloats(results[1], {0.25});
 }
@@ -243,31 +258,35 @@ TEST_F(GraphOps, Softmax) {
 TEST_F(GraphOps, Rope) {
   // [B=1, T=2, H=1, D=4]; position 0 keeps, position 1 rotates pairs (x0,x2) by
   // cos 0, sin 1 and (x1,x3) by cos 0.6, sin 0.8.
-  auto results = run(
-      entry({"%x: tensor<1x2x1x4xf32>", "%c: tensor<2x2xf32>", "%s: tensor<2x2xf32>"},
-            {"tensor<1x2x1x4xf32>"},
-            "%0 = graph.rope %x, %c, %s seq 1 : (tensor<1x2x1x4xf32>, tensor<2x2xf32>, "
-            "tensor<2x2xf32>) -> tensor<1x2x1x4xf32>",
-            "%0"),
-      {floats({1, 2, 1, 4}, {1, 2, 3, 4, 1, 2, 3, 4}), floats({2, 2}, {1, 1, 0, 0.6}),
-       floats({2, 2}, {0, 0, 1, 0.8})});
+  auto results =
+      run(entry({"%x: tensor<1x2x1x4xf32>", "%c: tensor<2x2xf32>",
+                 "%s: tensor<2x2xf32>"},
+                {"tensor<1x2x1x4xf32>"},
+                "%0 = graph.rope %x, %c, %s seq 1 : (tensor<1x2x1x4xf32>, "
+                "tensor<2x2xf32>, "
+                "tensor<2x2xf32>) -> tensor<1x2x1x4xf32>",
+                "%0"),
+          {floats({1, 2, 1, 4}, {1, 2, 3, 4, 1, 2, 3, 4}),
+           floats({2, 2}, {1, 1, 0, 0.6}), floats({2, 2}, {0, 0, 1, 0.8})});
   expectFloats(results[0], {1, 2, 3, 4, -3, 1.2 - 3.2, 1, 2.4 + 1.6});
 }
 
 TEST_F(GraphOps, Attention) {
-  // B=1, T=S=2, G=1, R=2, D=E=1, scale 1, causal. Query 0 sees key 0 only; query
-  // (t=1, r=0) is 0, so that both keys weigh the same; (t=1, r=1) has scores 0
-  // and ln 3: weights 1/4 and 3/4.
+  // B=1, T=S=2, G=1, R=2, D=E=1, scale 1, causal. Query 0 sees key 0 only;
+  // query (t=1, r=0) is 0, so that both keys weigh the same; (t=1, r=1) has
+  // scores 0 and ln 3: weights 1/4 and 3/4.
   const double l3 = std::log(3.0);
   std::vector<Tensor> arguments = {floats({1, 2, 1, 2, 1}, {5, 5, 0, l3}),
                                    floats({1, 2, 1, 1}, {0, 1}),
                                    floats({1, 2, 1, 1}, {8, 4})};
-  std::string types = "(tensor<1x2x1x2x1xf32>, tensor<1x2x1x1xf32>, tensor<1x2x1x1xf32>) -> "
-                      "(tensor<1x2x1x2x1xf32>, tensor<1x1x2x2xf32>)";
+  std::string types =
+      "(tensor<1x2x1x2x1xf32>, tensor<1x2x1x1xf32>, tensor<1x2x1x1xf32>) -> "
+      "(tensor<1x2x1x2x1xf32>, tensor<1x1x2x2xf32>)";
   std::vector<std::string> parameters = {"%q: tensor<1x2x1x2x1xf32>",
                                          "%k: tensor<1x2x1x1xf32>",
                                          "%v: tensor<1x2x1x1xf32>"};
-  std::vector<std::string> resultTypes = {"tensor<1x2x1x2x1xf32>", "tensor<1x1x2x2xf32>"};
+  std::vector<std::string> resultTypes = {"tensor<1x2x1x2x1xf32>",
+                                          "tensor<1x1x2x2xf32>"};
   auto results =
       run(entry(parameters, resultTypes,
                 "%0:2 = graph.attention %q, %k, %v scale 1.0 causal : " + types,
@@ -294,10 +313,13 @@ TEST_F(GraphOps, AttentionGrad) {
       entry({"%q: tensor<1x2x1x2x1xf32>", "%k: tensor<1x2x1x1xf32>",
              "%v: tensor<1x2x1x1xf32>", "%o: tensor<1x2x1x2x1xf32>",
              "%l: tensor<1x1x2x2xf32>", "%d: tensor<1x2x1x2x1xf32>"},
-            {"tensor<1x2x1x2x1xf32>", "tensor<1x2x1x1xf32>", "tensor<1x2x1x1xf32>"},
-            "%0:3 = graph.attention_grad %q, %k, %v, %o, %l, %d scale 1.0 causal : "
+            {"tensor<1x2x1x2x1xf32>", "tensor<1x2x1x1xf32>",
+             "tensor<1x2x1x1xf32>"},
+            "%0:3 = graph.attention_grad %q, %k, %v, %o, %l, %d scale 1.0 "
+            "causal : "
             "(tensor<1x2x1x2x1xf32>, tensor<1x2x1x1xf32>, tensor<1x2x1x1xf32>, "
-            "tensor<1x2x1x2x1xf32>, tensor<1x1x2x2xf32>, tensor<1x2x1x2x1xf32>) -> "
+            "tensor<1x2x1x2x1xf32>, tensor<1x1x2x2xf32>, "
+            "tensor<1x2x1x2x1xf32>) -> "
             "(tensor<1x2x1x2x1xf32>, tensor<1x2x1x1xf32>, tensor<1x2x1x1xf32>)",
             "%0#0, %0#1, %0#2"),
       {floats({1, 2, 1, 2, 1}, {5, 5, 0, l3}), floats({1, 2, 1, 1}, {0, 1}),
@@ -310,14 +332,16 @@ TEST_F(GraphOps, AttentionGrad) {
 }
 
 TEST_F(GraphOps, Dropout) {
-  auto results = run(
-      entry({"%x: tensor<2x8xf32>", "%s: tensor<i32>", "%t: tensor<i32>"},
-            {"tensor<2x8xf32>"},
-            "%0 = graph.dropout %x, %s, %t rate 0.5 site \"a.drop\" : (tensor<2x8xf32>, "
-            "tensor<i32>, tensor<i32>) -> tensor<2x8xf32>",
-            "%0"),
-      {floats({2, 8}, std::vector<double>(16, 3.0)),
-       Tensor::scalarInt(ElementKind::I32, 11), Tensor::scalarInt(ElementKind::I32, 5)});
+  auto results =
+      run(entry({"%x: tensor<2x8xf32>", "%s: tensor<i32>", "%t: tensor<i32>"},
+                {"tensor<2x8xf32>"},
+                "%0 = graph.dropout %x, %s, %t rate 0.5 site \"a.drop\" : "
+                "(tensor<2x8xf32>, "
+                "tensor<i32>, tensor<i32>) -> tensor<2x8xf32>",
+                "%0"),
+          {floats({2, 8}, std::vector<double>(16, 3.0)),
+           Tensor::scalarInt(ElementKind::I32, 11),
+           Tensor::scalarInt(ElementKind::I32, 5)});
   int kept = 0;
   for (int i = 0; i < 16; ++i) {
     bool keep = uniform01(randomWord(siteKey("a.drop"), 11, 5, i)) >= 0.5f;
@@ -339,17 +363,19 @@ TEST_F(GraphOps, CrossEntropy) {
             "(tensor<2x2xf32>, tensor<2xi32>, tensor<2xf32>, tensor<2xf32>) -> "
             "tensor<2x2xf32>",
             "%0#0, %0#1, %1"),
-      {floats({2, 2}, {0, l3, 0, l3}), ints({2}, {0, -100}), floats({2}, {2, 2})});
+      {floats({2, 2}, {0, l3, 0, l3}), ints({2}, {0, -100}),
+       floats({2}, {2, 2})});
   expectFloats(results[0], {std::log(4.0), 0});
   expectFloats(results[1], {std::log(4.0), std::log(4.0)});
   expectFloats(results[2], {-1.5, 1.5, 0, 0});
 }
 
 TEST_F(GraphOps, CrossEntropyRefusesForeignLabels) {
-  std::string text = entry({"%x: tensor<1x2xf32>", "%l: tensor<1xi32>"}, {"tensor<1xf32>"},
-                           "%0:2 = graph.cross_entropy %x, %l ignore -100 : "
-                           "(tensor<1x2xf32>, tensor<1xi32>) -> (tensor<1xf32>, tensor<1xf32>)",
-                           "%0#0");
+  std::string text = entry(
+      {"%x: tensor<1x2xf32>", "%l: tensor<1xi32>"}, {"tensor<1xf32>"},
+      "%0:2 = graph.cross_entropy %x, %l ignore -100 : "
+      "(tensor<1x2xf32>, tensor<1xi32>) -> (tensor<1xf32>, tensor<1xf32>)",
+      "%0#0");
   EXPECT_EQ(failureOf(text, {floats({1, 2}, {0, 0}), ints({1}, {2})}),
             "expects labels from 0 to 1 or -100, got 2");
 }
@@ -358,10 +384,12 @@ std::string adamwText() {
   std::string text = "graph.entry @main(";
   const char *names[] = {"p", "m", "v", "g"};
   for (const char *name : names)
-    text += std::string("%") + name + ": tensor<1xf32> {graph.input = \"" + name + "\"}, ";
+    text += std::string("%") + name + ": tensor<1xf32> {graph.input = \"" +
+            name + "\"}, ";
   const char *scalars[] = {"s", "lr", "b1", "b2", "eps", "wd", "c1", "c2"};
   for (const char *name : scalars)
-    text += std::string("%") + name + ": tensor<f32> {graph.input = \"" + name + "\"}, ";
+    text += std::string("%") + name + ": tensor<f32> {graph.input = \"" + name +
+            "\"}, ";
   return text + R"(%a: tensor<i1> {graph.input = "a"})
       -> (tensor<1xf32> {graph.output = "p"}, tensor<1xf32> {graph.output = "m"}, tensor<1xf32> {graph.output = "v"}) {
     %0:3 = graph.adamw %p, %m, %v, %g, %s, %lr, %b1, %b2, %eps, %wd, %c1, %c2, %a site "w/adamw"
@@ -373,9 +401,10 @@ std::string adamwText() {
 
 TEST_F(GraphOps, AdamW) {
   // g = 2 * 3 = 6; m = 0.5 * 4 + 0.5 * 6 = 5; v = 0.75 * 16 + 0.25 * 36 = 21;
-  // p1 = 10 (1 - 0.1 * 0.2) = 9.8; p = 9.8 - (0.1 / 0.5) 5 / (sqrt 21 / sqrt 0.25 + 1).
-  std::vector<Tensor> arguments = {floats({1}, {10}), floats({1}, {4}), floats({1}, {16}),
-                                   floats({1}, {3})};
+  // p1 = 10 (1 - 0.1 * 0.2) = 9.8; p = 9.8 - (0.1 / 0.5) 5 / (sqrt 21 / sqrt
+  // 0.25 + 1).
+  std::vector<Tensor> arguments = {floats({1}, {10}), floats({1}, {4}),
+                                   floats({1}, {16}), floats({1}, {3})};
   for (double value : {2.0, 0.1, 0.5, 0.75, 1.0, 0.2, 0.5, 0.25})
     arguments.push_back(Tensor::scalar(value));
   arguments.push_back(Tensor::scalarInt(ElementKind::I1, 1));
@@ -394,14 +423,16 @@ TEST_F(GraphOps, AdamW) {
 TEST_F(GraphOps, Sgd) {
   // g = 2 * 3 + 0.5 * 10 = 11; b = 0.5 * 4 + 11 = 13; p = 10 - 0.1 * 13.
   std::string text = entry(
-      {"%p: tensor<1xf32>", "%b: tensor<1xf32>", "%g: tensor<1xf32>", "%s: tensor<f32>",
-       "%lr: tensor<f32>", "%mu: tensor<f32>", "%wd: tensor<f32>", "%a: tensor<i1>"},
+      {"%p: tensor<1xf32>", "%b: tensor<1xf32>", "%g: tensor<1xf32>",
+       "%s: tensor<f32>", "%lr: tensor<f32>", "%mu: tensor<f32>",
+       "%wd: tensor<f32>", "%a: tensor<i1>"},
       {"tensor<1xf32>", "tensor<1xf32>"},
       "%0:2 = graph.sgd %p, %b, %g, %s, %lr, %mu, %wd, %a site \"w/sgd\" : "
       "(tensor<1xf32>, tensor<1xf32>, tensor<1xf32>, tensor<f32>, tensor<f32>, "
       "tensor<f32>, tensor<f32>, tensor<i1>) -> (tensor<1xf32>, tensor<1xf32>)",
       "%0#0, %0#1");
-  std::vector<Tensor> arguments = {floats({1}, {10}), floats({1}, {4}), floats({1}, {3})};
+  std::vector<Tensor> arguments = {floats({1}, {10}), floats({1}, {4}),
+                                   floats({1}, {3})};
   for (double value : {2.0, 0.1, 0.5, 0.5})
     arguments.push_back(Tensor::scalar(value));
   arguments.push_back(Tensor::scalarInt(ElementKind::I1, 1));
@@ -411,8 +442,7 @@ TEST_F(GraphOps, Sgd) {
 }
 
 TEST_F(GraphOps, RefusesArgumentsOfOtherTypes) {
-  std::string text =
-      entry({"%x: tensor<2xf32>"}, {"tensor<2xf32>"}, "", "%x");
+  std::string text = entry({"%x: tensor<2xf32>"}, {"tensor<2xf32>"}, "", "%x");
   EXPECT_EQ(failureOf(text, {floats({3}, {0, 0, 0})}),
             "argument 0 expects 'tensor<2xf32>', got a tensor of float [3]");
   EXPECT_EQ(failureOf(text, {ints({2}, {0, 0})}),

@@ -11,7 +11,8 @@ protected:
   // x + y into d; with a tie, in place of x.
   static std::string addKernel(const std::string &name, bool tied) {
     return "kernel.func @" + name +
-           " ins(%x: tensor<2x2xf32> strides [2, 1], %y: tensor<2x2xf32> strides [4, 1]) "
+           " ins(%x: tensor<2x2xf32> strides [2, 1], %y: tensor<2x2xf32> "
+           "strides [4, 1]) "
            "outs(%d: tensor<2x2xf32> strides [2, 1]" +
            (tied ? " tied 0" : "") + R"() chunks 1 {
       %0 = kernel.generic ins(%x, %y : tensor<2x2xf32>, tensor<2x2xf32>)
@@ -23,27 +24,31 @@ protected:
       kernel.yield %0 : tensor<2x2xf32>
     })";
   }
-  static std::string launch(const std::string &result, const std::string &kernel,
-                            const std::string &inputs, const std::string &dest) {
+  static std::string launch(const std::string &result,
+                            const std::string &kernel,
+                            const std::string &inputs,
+                            const std::string &dest) {
     return result + " = kernel.launch @" + kernel + "(" + inputs +
            " : tensor<2x2xf32>, tensor<2x2xf32>) into (" + dest +
            " : tensor<2x2xf32>) site \"add\" -> tensor<2x2xf32>\n";
   }
-  const std::string view =
-      "%v = kernel.view %z offset 2 strides [4, 1] : (tensor<2x4xf32>) -> tensor<2x2xf32>\n";
+  const std::string view = "%v = kernel.view %z offset 2 strides [4, 1] : "
+                           "(tensor<2x4xf32>) -> tensor<2x2xf32>\n";
   const std::vector<std::string> parameters = {"%x: tensor<2x2xf32>",
                                                "%z: tensor<2x4xf32>"};
-  const std::vector<Tensor> arguments = {floats({2, 2}, {1, 2, 3, 4}),
-                                         floats({2, 4}, {0, 0, 10, 20, 0, 0, 30, 40})};
+  const std::vector<Tensor> arguments = {
+      floats({2, 2}, {1, 2, 3, 4}),
+      floats({2, 4}, {0, 0, 10, 20, 0, 0, 30, 40})};
 };
 
 TEST_F(KernelProgram, LaunchReadsViewsAndWritesDestinations) {
-  auto results = run(addKernel("add", false) +
-                         entry(parameters, {"tensor<2x2xf32>"},
-                               view + "%d = kernel.empty \"d\" : tensor<2x2xf32>\n" +
-                                   launch("%r", "add", "%x, %v", "%d"),
-                               "%r"),
-                     arguments);
+  auto results =
+      run(addKernel("add", false) +
+              entry(parameters, {"tensor<2x2xf32>"},
+                    view + "%d = kernel.empty \"d\" : tensor<2x2xf32>\n" +
+                        launch("%r", "add", "%x, %v", "%d"),
+                    "%r"),
+          arguments);
   expectFloats(results[0], {11, 22, 33, 44});
 }
 
@@ -64,17 +69,19 @@ TEST_F(KernelProgram, ReadingAnOverwrittenValueIsAnError) {
                                "%d = kernel.empty \"d\" : tensor<2x2xf32>\n" +
                                launch("%q", "other", "%x, %v", "%d"),
                            "%q");
-  EXPECT_EQ(failureOf(text, arguments),
-            "reads, at element 0, a value whose buffer has been overwritten since");
+  EXPECT_EQ(
+      failureOf(text, arguments),
+      "reads, at element 0, a value whose buffer has been overwritten since");
 }
 
 TEST_F(KernelProgram, ReadingUnwrittenMemoryIsAnError) {
-  std::string text = addKernel("add", false) +
-                     entry(parameters, {"tensor<2x2xf32>"},
-                           view + "%d = kernel.empty \"d\" : tensor<2x2xf32>\n" +
-                               "%e = kernel.empty \"e\" : tensor<2x2xf32>\n" +
-                               launch("%r", "add", "%e, %v", "%d"),
-                           "%r");
+  std::string text =
+      addKernel("add", false) +
+      entry(parameters, {"tensor<2x2xf32>"},
+            view + "%d = kernel.empty \"d\" : tensor<2x2xf32>\n" +
+                "%e = kernel.empty \"e\" : tensor<2x2xf32>\n" +
+                launch("%r", "add", "%e, %v", "%d"),
+            "%r");
   EXPECT_NE(failureOf(text, arguments).find("which nothing has written"),
             std::string::npos)
       << message;
@@ -84,17 +91,20 @@ TEST_F(KernelProgram, AliasingWithoutATieIsAnError) {
   std::string text = addKernel("add", false) +
                      entry(parameters, {"tensor<2x2xf32>"},
                            view + launch("%r", "add", "%x, %v", "%x"), "%r");
-  EXPECT_EQ(failureOf(text, arguments), "input 0 overlaps destination 0 without a tie");
+  EXPECT_EQ(failureOf(text, arguments),
+            "input 0 overlaps destination 0 without a tie");
 }
 
 TEST_F(KernelProgram, TieToOtherMemoryIsAnError) {
-  std::string text = addKernel("add", true) +
-                     entry(parameters, {"tensor<2x2xf32>"},
-                           view + "%d = kernel.empty \"d\" : tensor<2x2xf32>\n" +
-                               launch("%r", "add", "%x, %v", "%d"),
-                           "%r");
-  EXPECT_EQ(failureOf(text, arguments),
-            "expects destination 0 to be the memory of input 0, to which it is tied");
+  std::string text =
+      addKernel("add", true) +
+      entry(parameters, {"tensor<2x2xf32>"},
+            view + "%d = kernel.empty \"d\" : tensor<2x2xf32>\n" +
+                launch("%r", "add", "%x, %v", "%d"),
+            "%r");
+  EXPECT_EQ(
+      failureOf(text, arguments),
+      "expects destination 0 to be the memory of input 0, to which it is tied");
 }
 
 TEST_F(KernelProgram, StridesAreThoseOfTheKernel) {
@@ -109,22 +119,31 @@ TEST_F(KernelProgram, StridesAreThoseOfTheKernel) {
 
 // Two products side by side in one buffer, then the sum of both.
 TEST_F(KernelProgram, ContractFillAndAccumulate) {
-  std::string maps = "maps [affine_map<(m, n, k) -> (m, k)>, affine_map<(m, n, k) -> (k, n)>, "
-                     "affine_map<(m, n, k) -> (m, n)>] ";
-  std::string types = " : tensor<2x2xf32>, tensor<2x2xf32>, tensor<2x2xf32> -> tensor<2x2xf32>\n";
+  std::string maps =
+      "maps [affine_map<(m, n, k) -> (m, k)>, affine_map<(m, n, k) -> (k, n)>, "
+      "affine_map<(m, n, k) -> (m, n)>] ";
+  std::string types = " : tensor<2x2xf32>, tensor<2x2xf32>, tensor<2x2xf32> -> "
+                      "tensor<2x2xf32>\n";
   auto results = run(
-      entry({"%a: tensor<2x2xf32>", "%b: tensor<2x2xf32>"},
-            {"tensor<2x2xf32>", "tensor<2x2xf32>", "tensor<2x2xf32>"},
-            "%d = kernel.empty \"d\" : tensor<2x2xf32>\n"
-            "%f = kernel.fill 0.5 into %d : tensor<2x2xf32> -> tensor<2x2xf32>\n"
-            "%0 = kernel.contract %a, %b into %f " + maps + "accumulate site \"c\"" + types +
-            "%1 = kernel.contract %a, %a into %0 " + maps + "accumulate site \"c\"" + types +
-            "%w = kernel.empty \"w\" : tensor<2x4xf32>\n"
-            "%l = kernel.view %w offset 0 strides [4, 1] : (tensor<2x4xf32>) -> tensor<2x2xf32>\n"
-            "%r = kernel.view %w offset 2 strides [4, 1] : (tensor<2x4xf32>) -> tensor<2x2xf32>\n"
-            "%2 = kernel.contract %a, %b into %l " + maps + "site \"c\"" + types +
-            "%3 = kernel.contract %b, %a into %r " + maps + "site \"c\"" + types,
-            "%1, %2, %3"),
+      entry(
+          {"%a: tensor<2x2xf32>", "%b: tensor<2x2xf32>"},
+          {"tensor<2x2xf32>", "tensor<2x2xf32>", "tensor<2x2xf32>"},
+          "%d = kernel.empty \"d\" : tensor<2x2xf32>\n"
+          "%f = kernel.fill 0.5 into %d : tensor<2x2xf32> -> tensor<2x2xf32>\n"
+          "%0 = kernel.contract %a, %b into %f " +
+              maps + "accumulate site \"c\"" + types +
+              "%1 = kernel.contract %a, %a into %0 " + maps +
+              "accumulate site \"c\"" + types +
+              "%w = kernel.empty \"w\" : tensor<2x4xf32>\n"
+              "%l = kernel.view %w offset 0 strides [4, 1] : (tensor<2x4xf32>) "
+              "-> tensor<2x2xf32>\n"
+              "%r = kernel.view %w offset 2 strides [4, 1] : (tensor<2x4xf32>) "
+              "-> tensor<2x2xf32>\n"
+              "%2 = kernel.contract %a, %b into %l " +
+              maps + "site \"c\"" + types +
+              "%3 = kernel.contract %b, %a into %r " + maps + "site \"c\"" +
+              types,
+          "%1, %2, %3"),
       {floats({2, 2}, {1, 2, 3, 4}), floats({2, 2}, {5, 6, 7, 8})});
   // ab = [19 22; 43 50], aa = [7 10; 15 22], ba = [23 34; 31 46].
   expectFloats(results[0], {26.5, 32.5, 58.5, 72.5});
@@ -179,13 +198,15 @@ const char *accumulateText = R"(
     }
   })";
 
-std::string replaced(std::string text, const std::string &from, const std::string &to) {
+std::string replaced(std::string text, const std::string &from,
+                     const std::string &to) {
   text.replace(text.find(from), from.size(), to);
   return text;
 }
 
 TEST_F(KernelProgram, LoopAccumulatesInItsOwnBuffer) {
-  std::string text = replaced(replaced(accumulateText, "TIED", "tied 0"), "DEST", "%w");
+  std::string text =
+      replaced(replaced(accumulateText, "TIED", "tied 0"), "DEST", "%w");
   mlir::ModuleOp parsed = parse(text);
   State state = State::initialize(parsed, 0);
   auto outputs = Interpreter(parsed).runEntry(
@@ -195,10 +216,12 @@ TEST_F(KernelProgram, LoopAccumulatesInItsOwnBuffer) {
 }
 
 TEST_F(KernelProgram, UpdatedVariableMustEndInItsBuffer) {
-  std::string text = replaced(replaced(accumulateText, "TIED", ""), "DEST", "%o");
+  std::string text =
+      replaced(replaced(accumulateText, "TIED", ""), "DEST", "%o");
   EXPECT_EQ(failureOf(text, {floats({5, 2}, std::vector<double>(10, 1.0)),
                              floats({2}, {1, 1})}),
-            "expects result 0 to be in the buffer of the variable @w that it updates");
+            "expects result 0 to be in the buffer of the variable @w that it "
+            "updates");
 }
 
 } // namespace

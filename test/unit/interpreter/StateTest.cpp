@@ -58,19 +58,21 @@ TEST_F(StateTest, RunEntryNamesWhatIsMissing) {
   EXPECT_TRUE(mlir::failed(interpreter.runEntry("step", state, {})));
   EXPECT_EQ(message, "argument 0 needs the input \"by\", which is not given");
   Tensor two = Tensor::scalarInt(ElementKind::I32, 2);
-  EXPECT_TRUE(
-      mlir::failed(interpreter.runEntry("step", state, {{"by", two}, {"to", two}})));
+  EXPECT_TRUE(mlir::failed(
+      interpreter.runEntry("step", state, {{"by", two}, {"to", two}})));
   EXPECT_EQ(message, "has no input \"to\"");
   EXPECT_TRUE(mlir::failed(interpreter.runEntry("leap", state, {})));
   EXPECT_EQ(message, "has no entry \"leap\"");
 }
 
 TEST_F(StateTest, LoadsStoredTensors) {
-  std::string path = ::testing::TempDir() + "/weir-interpreter-state.safetensors";
+  std::string path =
+      ::testing::TempDir() + "/weir-interpreter-state.safetensors";
   std::vector<float> w = {1, 2, 3, 4, 5, 6}, u = {9, 8, 7, 6};
   auto write = [&](int64_t uSize) {
-    auto writer = SafetensorsWriter::create(
-        path, {{"net.w", StoredType::F32, {6}}, {"u", StoredType::F32, {uSize}}});
+    auto writer =
+        SafetensorsWriter::create(path, {{"net.w", StoredType::F32, {6}},
+                                         {"u", StoredType::F32, {uSize}}});
     ASSERT_TRUE(writer.ok()) << writer.status().message();
     ASSERT_TRUE(writer->write("net.w", w.data(), 24).ok());
     ASSERT_TRUE(writer->write("u", u.data(), 4 * uSize).ok());
@@ -95,7 +97,8 @@ TEST_F(StateTest, LoadsStoredTensors) {
   ASSERT_TRUE(set.ok());
   Status status = state.load(module, *set);
   EXPECT_EQ(status.code(), StatusCode::InvalidInput);
-  EXPECT_NE(status.message().find("F32[3]"), std::string::npos) << status.message();
+  EXPECT_NE(status.message().find("F32[3]"), std::string::npos)
+      << status.message();
   std::remove(path.c_str());
 }
 

@@ -14,8 +14,9 @@ namespace weir::compiler {
 class InterpreterTest : public ::testing::Test {
 protected:
   InterpreterTest() {
-    context.loadDialect<graph::GraphDialect, kernel::KernelDialect, dist::DistDialect,
-                        mlir::arith::ArithDialect, mlir::math::MathDialect>();
+    context.loadDialect<graph::GraphDialect, kernel::KernelDialect,
+                        dist::DistDialect, mlir::arith::ArithDialect,
+                        mlir::math::MathDialect>();
     context.getDiagEngine().registerHandler(
         [this](mlir::Diagnostic &diagnostic) { message = diagnostic.str(); });
   }
@@ -27,7 +28,8 @@ protected:
   }
 
   /// The results of entry `main`.
-  std::vector<Tensor> run(llvm::StringRef text, llvm::ArrayRef<Tensor> arguments,
+  std::vector<Tensor> run(llvm::StringRef text,
+                          llvm::ArrayRef<Tensor> arguments,
                           Precision precision = Precision::F64) {
     mlir::ModuleOp parsed = parse(text);
     if (!parsed)
@@ -38,7 +40,8 @@ protected:
   }
 
   /// The diagnostic with which entry `main` fails.
-  std::string failureOf(llvm::StringRef text, llvm::ArrayRef<Tensor> arguments) {
+  std::string failureOf(llvm::StringRef text,
+                        llvm::ArrayRef<Tensor> arguments) {
     mlir::ModuleOp parsed = parse(text);
     if (!parsed)
       return "(does not parse)";
@@ -47,11 +50,12 @@ protected:
     return message;
   }
 
-  /// Wraps ops into an entry: `arguments` like `%x: tensor<2xf32>`, all caller's
-  /// tensors; results named r0, r1...
+  /// Wraps ops into an entry: `arguments` like `%x: tensor<2xf32>`, all
+  /// caller's tensors; results named r0, r1...
   static std::string entry(llvm::ArrayRef<std::string> arguments,
                            llvm::ArrayRef<std::string> resultTypes,
-                           const std::string &body, const std::string &returned) {
+                           const std::string &body,
+                           const std::string &returned) {
     std::string text = "graph.entry @main(";
     for (size_t i = 0; i < arguments.size(); ++i)
       text += (i ? ", " : "") + arguments[i] + " {graph.input = \"a" +
@@ -63,8 +67,8 @@ protected:
               std::to_string(i) + "\"}";
       types += (i ? ", " : "") + resultTypes[i];
     }
-    return text + ") {\n" + body + "\ngraph.return " + returned + " : " + types +
-           "\n}\n";
+    return text + ") {\n" + body + "\ngraph.return " + returned + " : " +
+           types + "\n}\n";
   }
 
   mlir::MLIRContext context;
@@ -72,13 +76,16 @@ protected:
   std::string message;
 };
 
-inline Tensor floats(llvm::ArrayRef<int64_t> shape, llvm::ArrayRef<double> values) {
+inline Tensor floats(llvm::ArrayRef<int64_t> shape,
+                     llvm::ArrayRef<double> values) {
   return Tensor::fromFloats(shape, values);
 }
-inline Tensor ints(llvm::ArrayRef<int64_t> shape, llvm::ArrayRef<int64_t> values) {
+inline Tensor ints(llvm::ArrayRef<int64_t> shape,
+                   llvm::ArrayRef<int64_t> values) {
   return Tensor::fromInts(ElementKind::I32, shape, values);
 }
-inline Tensor bits(llvm::ArrayRef<int64_t> shape, llvm::ArrayRef<int64_t> values) {
+inline Tensor bits(llvm::ArrayRef<int64_t> shape,
+                   llvm::ArrayRef<int64_t> values) {
   return Tensor::fromInts(ElementKind::I1, shape, values);
 }
 
