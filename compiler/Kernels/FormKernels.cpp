@@ -5,6 +5,8 @@
 
 #include "mlir/IR/Diagnostics.h"
 #include "llvm/ADT/SmallPtrSet.h"
+#include "llvm/ADT/SmallSet.h"
+#include "llvm/ADT/StringExtras.h"
 
 #include <queue>
 
@@ -1156,7 +1158,7 @@ struct FormKernelsPass : impl::FormKernelsPassBase<FormKernelsPass> {
       SmallVector<Value> targets;
       for (unsigned i = 0; i < program.getNumResults(); ++i)
         targets.push_back(arguments.lookup(program.getResultAttr(i, variableName)));
-      Context context{table, dist::getMesh(module), chunks, fuse, {}};
+      Context context{table, dist::getMesh(module), chunks, fuse, DenseMap<Value, Place>()};
       for (BlockArgument argument : body.getArguments())
         context.places[argument] = {argument, argument, argument, 0,
                                     rowMajor(typeOf(argument).getShape())};

@@ -533,10 +533,11 @@ std::vector<std::vector<unsigned>> KernelNest::makePasses() const {
     return a.depth == b.depth && a.loops.size() == b.loops.size() &&
            llvm::all_of(a.loops, [&](int loop) { return llvm::is_contained(b.loops, loop); });
   };
-  for (auto [number, root] : llvm::enumerate(roots)) {
-    auto it = llvm::find_if(passes, [&](auto &pass) { return sameLoops(roots[pass[0]], root); });
+  for (unsigned number = 0; number < roots.size(); ++number) {
+    auto it = llvm::find_if(
+        passes, [&](auto &pass) { return sameLoops(roots[pass[0]], roots[number]); });
     if (it == passes.end())
-      passes.push_back({unsigned(number)});
+      passes.push_back({number});
     else
       it->push_back(number);
   }

@@ -147,7 +147,8 @@ bool isContraction(Operation *op) {
   if (!mark(generic.getInputMap(0), 1) || !mark(generic.getInputMap(1), 2) ||
       !mark(generic.getOutputMap(0), 4))
     return false;
-  for (Value value : {generic.getInputs()[0], generic.getInputs()[1], generic.getOutputs()[0]})
+  for (Value value : {Value(generic.getInputs()[0]), Value(generic.getInputs()[1]),
+                      Value(generic.getOutputs()[0])})
     if (!cast<RankedTensorType>(value.getType()).getElementType().isF32())
       return false;
   int64_t rows = 1, columns = 1, summed = 1;

@@ -36,8 +36,10 @@ private:
   /// Entry of a value's layout on the time axis, broadcast when there is none.
   AxisLayout timeLayout(Operation *op, OpResult result) {
     LayoutAttr layout = layoutOf(result);
-    if (!layout)
-      layout = op->getAttrOfType<LayoutAttr>(dist::DistDialect::getLayoutAttrName());
+    // A collective's result has a local type.
+    if (auto signature = op->getAttrOfType<dist::SignatureAttr>(
+            dist::DistDialect::getSignatureAttrName()))
+      layout = signature.getResults()[result.getResultNumber()];
     return layout ? layout.getAxes()[mesh.getTimeAxis()] : AxisLayout::broadcast();
   }
 
@@ -85,7 +87,6 @@ private:
         constant.setValueAttr(
             retypeElements(constant.getValue(), constant.getOutput().getType()));
       op.removeAttr(dist::DistDialect::getSignatureAttrName());
-      op.removeAttr(dist::DistDialect::getLayoutAttrName());
     }
     for (Operation &op : llvm::make_early_inc_range(block)) {
       auto conversion = dyn_cast<UnrealizedConversionCastOp>(op);

@@ -75,6 +75,7 @@ private:
   }
 
   Value emit(const ReshardStep &step, Value value) {
+    LayoutAttr before = attribute(layout);
     layout.assign(step.result.begin(), step.result.end());
     Location loc = op.getLoc();
     Type type = localType();
@@ -103,7 +104,8 @@ private:
       break;
     }
     // weir-localize reads from it what the type does not say: partial values.
-    made->setAttr(dist::DistDialect::getLayoutAttrName(), attribute(layout));
+    made->setAttr(dist::DistDialect::getSignatureAttrName(),
+                  dist::SignatureAttr::get(op.getContext(), {before}, {attribute(layout)}));
     return made->getResult(0);
   }
 

@@ -28,6 +28,12 @@ constexpr double impossible = std::numeric_limits<double>::infinity();
 constexpr double workPerByte = 4;
 /// Copying the slice of a whole value, against receiving its bytes.
 constexpr double sliceFactor = 0.5;
+/// A result that is split where its operands were whole will be gathered, and
+/// so will its gradient.
+constexpr double newSplitFactor = 2;
+/// Where a strategy splits variables to divide the work on them, the work goes
+/// to the variables.
+constexpr double splitVariableFactor = 64;
 
 enum class Strategy { Whole, Data, Megatron, Micro };
 
@@ -109,10 +115,11 @@ public:
 class AxisDecision {
 public:
   AxisDecision(EntryLayouts &layouts, SignatureAnalysis &analysis, dist::MeshAttr mesh,
-               unsigned axis, bool preliminary, ArrayRef<Override> overrides)
+               unsigned axis, bool preliminary, double variableFactor,
+               ArrayRef<Override> overrides)
       : layouts(layouts), analysis(analysis), mesh(mesh), axis(axis),
         parts(mesh.getSizes()[axis]), isTime(mesh.isTime(axis)), preliminary(preliminary),
-        overrides(overrides) {}
+        variableFactor(variableFactor), overrides(overrides) {}
 
   /// `splitInputs`: the strategy splits the leading dim of the caller's tensors.
   LogicalResult run(bool splitInputs, bool emitErrors) {
@@ -284,7 +291,8 @@ private:
       }
       if (!state.boundary && crossesMicroBatches(value, version, want, use))
         continue;
-      best = std::min(best, reshard(version, want, bytes));
+      double factor = isa<BlockArgument>(value) && !state.boundary ? variableFactor : 1;
+      best = std::min(best, factor * reshard(version, want, bytes));
     }
     // The caller's tensor itself is whole: other than the first version it
     // serves what cannot be had from that.
@@ -370,7 +378,7 @@ private:
         total += reshard(layout, AxisLayout::broadcast(), bytes);
       // A split where there was none will have to be gathered.
       else if (layout.isSplit() && !available && !isTime)
-        total += bytes * (k - 1) / k;
+        total += newSplitFactor * bytes * (k - 1) / k;
     }
     // Resharding a value to what it does not end in costs the way back.
     if (!isTime)
@@ -528,6 +536,7 @@ private:
   unsigned axis;
   int64_t parts;
   bool isTime, preliminary;
+  double variableFactor;
   ArrayRef<Override> overrides;
   bool emit = true;
   DenseMap<Value, ValueState> states;
@@ -799,7 +808,7 @@ private:
     if (micro) {
       // Which dims the micro-batches will split has to be known when the other
       // axes are decided: these must not be regathered within the loop.
-      AxisDecision preliminary(layouts, analysis, mesh, time, true, overrideList);
+      AxisDecision preliminary(layouts, analysis, mesh, time, true, 1, overrideList);
       layouts.microBatched =
           succeeded(preliminary.run(/*splitInputs=*/true, /*emitErrors=*/false)) ||
           layouts.updates;
@@ -811,14 +820,16 @@ private:
       Strategy strategy = axisStrategies[axis];
       bool split = strategy == Strategy::Data ||
                    (strategy == Strategy::Micro && layouts.microBatched);
-      AxisDecision decision(layouts, analysis, mesh, axis, false, overrideList);
+      AxisDecision decision(layouts, analysis, mesh, axis, false,
+                            strategy == Strategy::Megatron ? splitVariableFactor : 1,
+                            overrideList);
       bool mayFallBack = mesh.isTime(axis) && split && !layouts.updates;
       if (succeeded(decision.run(split, /*emitErrors=*/!mayFallBack)))
         continue;
       if (!mayFallBack)
         return failure();
       layouts.resetAxis(axis);
-      AxisDecision whole(layouts, analysis, mesh, axis, false, overrideList);
+      AxisDecision whole(layouts, analysis, mesh, axis, false, 1, overrideList);
       if (failed(whole.run(false, true)))
         return failure();
     }

@@ -194,7 +194,7 @@ def Actor_SegmentOp : Actor_Op<"segment", [HasParent<"PlanOp">]> {
   let arguments = (ins StrAttr:$name, EnumAttr<Actor_Dialect, Actor_SegmentKind, "segment_kind">:$kind,
                        Actor_Int:$bytes);
   let results = (outs Actor_SegmentType:$segment);
-  let assemblyFormat = "$name `kind` $kind `bytes` $bytes attr-dict";
+  let assemblyFormat = "$name `kind` `` $kind `bytes` $bytes attr-dict";
   let hasVerifier = 1;
 }
 
@@ -304,7 +304,7 @@ def Actor_CollectiveOp : Actor_Op<"collective", [HasParent<"EntryOp">]> {
                        EnumAttr<Actor_Dialect, Actor_Combiner, "combiner">:$combiner, DenseI64ArrayAttr:$axes,
                        Actor_CollectiveDimArrayAttr:$dims, TypeAttr:$type);
   let results = (outs Actor_CollectiveType:$collective);
-  let assemblyFormat = "$kind $combiner `axes` $axes `dims` $dims `type` $type attr-dict";
+  let assemblyFormat = "`` $kind `` $combiner `axes` $axes `dims` $dims `type` $type attr-dict";
   let hasVerifier = 1;
 }
 
@@ -393,7 +393,7 @@ def Actor_PhaseOp : Actor_Action<"phase"> {
                        Actor_BufferType:$input, Actor_BufferType:$output,
                        DenseI64ArrayAttr:$offsets, StrAttr:$site);
   let assemblyFormat = [{
-    $phase $collective `,` $input `,` $output `offsets` $offsets `site` $site attr-dict
+    `` $phase $collective `,` $input `,` $output `offsets` $offsets `site` $site attr-dict
   }];
   let hasVerifier = 1;
 }

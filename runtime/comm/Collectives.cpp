@@ -184,19 +184,19 @@ Status Collectives::computeShare(const Plan &plan, const Collective &collective,
                                /*out=*/false),
                        {static_cast<int>(i)}});
   std::sort(holders.begin(), holders.end(), less);
-  size_t kept = 0;
-  for (size_t i = 1; i < holders.size(); ++i)
-    if (holders[kept].block == holders[i].block)
-      holders[kept].members.push_back(holders[i].members.front());
+  std::vector<Holder> distinct;
+  for (Holder &holder : holders) {
+    if (!distinct.empty() && distinct.back().block == holder.block)
+      distinct.back().members.push_back(holder.members.front());
     else
-      holders[++kept] = std::move(holders[i]);
-  holders.resize(kept + 1);
+      distinct.push_back(std::move(holder));
+  }
 
   bool reduces = collective.op == Collective::Op::ReduceScatter;
   int64_t covered = 0, wanted = 1;
   for (const Interval &interval : mine)
     wanted *= interval.extent;
-  for (Holder &holder : holders) {
+  for (Holder &holder : distinct) {
     Piece piece;
     bool empty = false;
     for (size_t i = 0; i < numDims; ++i) {

@@ -2,6 +2,7 @@
 // weir-opt: runs passes on a module in any dialect of Weir; the tool of tests.
 #include "compiler/API/InitDialects.h"
 #include "compiler/Autodiff/Passes.h"
+#include "compiler/Kernels/Passes.h"
 #include "compiler/Memory/Passes.h"
 #include "compiler/Pipeline/Passes.h"
 #include "compiler/Sharding/Passes.h"
@@ -19,6 +20,7 @@ int main(int argc, char **argv) {
   registry.insert<mlir::func::FuncDialect, mlir::LLVM::LLVMDialect,
                   mlir::scf::SCFDialect>();
   weir::compiler::registerAutodiffPasses();
+  weir::compiler::registerKernelsPasses();
   weir::compiler::registerMemoryPasses();
   weir::compiler::registerPipelinePasses();
   weir::compiler::registerShardingPasses();

@@ -51,7 +51,7 @@ module attributes {dist.mesh = #dist.mesh<dp=2, mb=2 : time>} {
     // CHECK: %[[R:.*]] = actor.buffer "reduced" bytes 128 carried
     // CHECK: %[[LOSS:.*]] = actor.buffer "loss" bytes 4 output 0 carried
     // CHECK: %[[C:.*]] = actor.collective all_reduce sum axes [0]
-    // CHECK-SAME: dims [#actor.collective_dim<8 strides 4, 1>, #actor.collective_dim<4 strides 1, 1>] type f32
+    // CHECK-SAME: dims [#actor.collective_dim<8 strides 4, 4>, #actor.collective_dim<4 strides 1, 1>] type f32
     %acc = kernel.empty "acc" : tensor<8x4xf32>
     // CHECK: %[[A0:.*]] = actor.actor "acc" on %[[COMPUTE]] {
     // CHECK-NEXT: actor.fill 0.000000e+00 type f32 %[[ACC]] site "acc"
@@ -98,8 +98,14 @@ module attributes {dist.mesh = #dist.mesh<dp=2, mb=2 : time>} {
   }
 }
 
-// The reduced gradient and the micro-batch's part share memory, the accumulator
-// is live from before the loop to the release.
-// PLACED: %[[STEP:.*]] = actor.segment "step" kind step bytes 320
-// PLACED: actor.buffer "acc" bytes 128 in %[[STEP]] offset [[ACC:[0-9]+]] carried
-// PLACED: actor.buffer "part" bytes 64 in %[[STEP]] offset
+// The reduced gradient takes the place of the micro-batch's part, the loss that
+// of the accumulator: it is written after the peers have read that, hence the
+// reuse edge. The accumulator is live from before the loop to the release.
+// PLACED: %[[STEP:.*]] = actor.segment "step" kind step bytes 256
+// PLACED: actor.buffer "acc" bytes 128 in %[[STEP]] offset 0 carried
+// PLACED: actor.buffer "part" bytes 64 in %[[STEP]] offset 128
+// PLACED: actor.buffer "reduced" bytes 128 in %[[STEP]] offset 128
+// PLACED: actor.buffer "loss" bytes 4 in %[[STEP]] offset 0 output 0
+// PLACED: %[[RELEASE:.*]] = actor.actor "reduced/all_reduce/release"
+// PLACED: %[[UPDATE:.*]] = actor.actor "w/adamw"
+// PLACED: actor.reuse %[[RELEASE]] then %[[UPDATE]] distance 0

@@ -7,7 +7,7 @@
 #include "compiler/Interpreter/Interpreter.h"
 #include "compiler/Sharding/Passes.h"
 
-#include "mlir/IR/Verifier.h"
+#include "mlir/AsmParser/AsmParser.h"
 #include "mlir/Pass/PassManager.h"
 
 #include <cmath>
@@ -112,13 +112,13 @@ Tensors select(ModuleOp module, StringRef entry, const Tensors &all) {
   return out;
 }
 
-struct Run {
+struct ModelRun {
   State state;
   std::vector<Tensors> outputs;
 };
 
 /// Two training steps, an evaluation and a forward pass.
-void runModel(ModuleOp module, Run &run) {
+void runModel(ModuleOp module, ModelRun &run) {
   Interpreter interpreter(module);
   run.state = State::initialize(module, 3);
   for (const char *entry : {"train", "train", "evaluate", "forward"}) {
@@ -138,7 +138,7 @@ void expectEqual(const std::string &what, const Tensor &got, const Tensor &want)
         << what << " at " << i;
 }
 
-void expectEqual(const Run &got, const Run &want) {
+void expectEqual(const ModelRun &got, const ModelRun &want) {
   for (size_t i = 0; i < want.outputs.size(); ++i)
     for (const auto &[name, tensor] : want.outputs[i])
       expectEqual("output " + name + " of run " + std::to_string(i),
@@ -147,8 +147,8 @@ void expectEqual(const Run &got, const Run &want) {
     expectEqual("variable " + name, got.state.variables.at(name), tensor);
 }
 
-const Run &reference(const std::string &family) {
-  static std::map<std::string, Run> runs;
+const ModelRun &reference(const std::string &family) {
+  static std::map<std::string, ModelRun> runs;
   auto [it, inserted] = runs.try_emplace(family);
   if (inserted) {
     auto module = buildModel(family);
@@ -197,7 +197,7 @@ protected:
 TEST_P(Execution, MaterialisedEqualsOneDevice) {
   auto module = shard(false);
   ASSERT_TRUE(module);
-  Run run;
+  ModelRun run;
   runModel(*module, run);
   if (!HasFatalFailure())
     expectEqual(run, reference(GetParam().family));
@@ -207,7 +207,7 @@ TEST_P(Execution, MaterialisedEqualsOneDevice) {
 TEST_P(Execution, LocalEqualsOneDevice) {
   auto module = shard(true);
   ASSERT_TRUE(module);
-  Run run;
+  ModelRun run;
   runModel(*module, run);
   if (!HasFatalFailure())
     expectEqual(run, reference(GetParam().family));
