@@ -84,7 +84,13 @@ private:
   std::pair<IrValue, IrValue> bounds(int loop);
   void computeChunk();
   IrValue splat(IrValue value) {
-    return value->getType()->isVectorTy() ? value : builder.CreateVectorSplat(lanes, value);
+    if (value->getType()->isVectorTy())
+      return value;
+    // Extended last, so that comparisons of extended vectors become narrow.
+    if (auto *extended = dyn_cast<llvm::SExtInst>(value))
+      return builder.CreateSExt(builder.CreateVectorSplat(lanes, extended->getOperand(0)),
+                                llvm::FixedVectorType::get(value->getType(), lanes));
+    return builder.CreateVectorSplat(lanes, value);
   }
   IrValue laneNumbers() {
     SmallVector<llvm::Constant *> numbers;
@@ -123,7 +129,8 @@ private:
   void store(Value memory, const Index &index, Val value);
   IrValue loadVector(IrType type, IrValue pointer);
   void storeVector(IrValue value, IrValue pointer);
-  Val indexValue(const IndexExpr &expr);
+  /// An index as i64, plus `addend`. `narrow`: all its values fit i32.
+  Val indexValue(const IndexExpr &expr, IrValue addend, bool narrow);
   IrValue scratchPointer(Operation *op);
 
   // Values.
@@ -391,26 +398,38 @@ IrValue KernelEmitter::basePointer(Value memory) {
   return global;
 }
 
-Val KernelEmitter::indexValue(const IndexExpr &expr) {
+Val KernelEmitter::indexValue(const IndexExpr &expr, IrValue addend, bool narrow) {
   if (expr.dynamic >= 0)
     return dynamicIndices[expr.dynamic];
   Val result{constant(expr.offset), 0};
-  for (auto [number, sign] : expr.shifts) {
-    at(0);
+  at(0);
+  for (auto [number, sign] : expr.shifts)
     result.value = sign > 0 ? builder.CreateAdd(result.value, scalar(number))
                             : builder.CreateSub(result.value, scalar(number));
-  }
+  if (addend)
+    result.value = builder.CreateAdd(result.value, addend);
   if (expr.loop < 0 || nest.loops[expr.loop].trivial)
     return result;
   for (int level = depth(); level > 0; --level) {
     if (levels[level].loop != expr.loop)
       continue;
     at(level);
-    IrValue index = levels[level].index;
-    if (levels[level].vector)
-      index = builder.CreateAdd(splat(index), laneNumbers());
-    IrValue offset = levels[level].vector ? splat(result.value) : result.value;
-    return {builder.CreateAdd(index, offset), level};
+    IrValue index = builder.CreateAdd(levels[level].index, result.value);
+    if (!levels[level].vector)
+      return {index, level};
+    if (!narrow)
+      return {builder.CreateAdd(splat(index), laneNumbers()), level};
+    // In i32, of which a vector holds twice as many; extended for whoever needs
+    // it, which comparisons do not.
+    auto *vector = llvm::FixedVectorType::get(i32, lanes);
+    SmallVector<llvm::Constant *> numbers;
+    for (unsigned lane = 0; lane < lanes; ++lane)
+      numbers.push_back(ConstantInt::get(i32, lane));
+    IrValue first = builder.CreateVectorSplat(lanes, builder.CreateTrunc(index, i32));
+    IrValue sum = builder.CreateAdd(first, llvm::ConstantVector::get(numbers), "", /*HasNUW=*/false,
+                                    /*HasNSW=*/true);
+    return {builder.CreateSExt(sum, llvm::FixedVectorType::get(i64, vector->getNumElements())),
+            level};
   }
   fail("a value is read outside its loop");
   return result;
@@ -717,15 +736,10 @@ SmallVector<Val> KernelEmitter::evaluateBody(kernel::GenericOp op, ArrayRef<Inde
 Val KernelEmitter::evaluateOp(Operation *op, ArrayRef<Val> operands, kernel::GenericOp parent,
                               ArrayRef<IndexExpr> indices) {
   if (auto loop = dyn_cast<kernel::IndexOp>(op)) {
-    Val index = indexValue(indices[loop.getLoop()]);
     LocalDim dim = getLoopDim(parent, loop.getLoop());
-    if (!dim.isSplit())
-      return index;
-    IrValue offset = scalar(nest.findScalar(dim.dim, ScalarKind::Offset));
-    at(index.level);
-    if (index.value->getType()->isVectorTy())
-      offset = splat(offset);
-    return {builder.CreateAdd(index.value, offset), index.level};
+    IrValue offset =
+        dim.isSplit() ? scalar(nest.findScalar(dim.dim, ScalarKind::Offset)) : nullptr;
+    return indexValue(indices[loop.getLoop()], offset, dim.dim.size < (int64_t(1) << 31));
   }
   int level = 0;
   bool vector = false;
@@ -1170,8 +1184,8 @@ void KernelEmitter::emitScatter() {
   for (int loop : storeRoot->loops)
     if (!llvm::is_contained(features, loop))
       rows.push_back(loop);
-  int vector = features.empty() ? -1 : features.pop_back_val();
-  nest.chunkLoop = nest.vectorLoop = vector;
+  int vector = nest.vectorLoop;
+  llvm::erase(features, vector);
   computeChunk();
 
   if (!inPlace) {

@@ -66,13 +66,15 @@ Value *clamp(Math &m, Value *x, double low, double high) {
 
 } // namespace
 
-Value *emitExp(IRBuilder<> &b, Value *x) {
+/// e^x; with `bounded` x is known to lie where the result is a normal number.
+static Value *emitExp(IRBuilder<> &b, Value *x, bool bounded) {
   Math m(b, x->getType());
   if (!m.isFloat() && !m.isDouble())
     return nullptr;
   bool wide = m.isDouble();
   // Beyond these the result is infinity or zero anyway.
-  x = wide ? clamp(m, x, -760.0, 720.0) : clamp(m, x, -106.0, 90.0);
+  if (!bounded)
+    x = wide ? clamp(m, x, -760.0, 720.0) : clamp(m, x, -106.0, 90.0);
   // Adding 1.5 * 2^mantissa leaves round(x / ln 2) in the low bits.
   Value *magic = m.c(wide ? 0x1.8p52 : 0x1.8p23);
   Value *shifted = m.fma(x, m.c(1.4426950408889634074), magic);
@@ -96,11 +98,15 @@ Value *emitExp(IRBuilder<> &b, Value *x) {
                                 0.166666671633720397949219, 0.5});
     result = b.CreateFAdd(m.fma(b.CreateFMul(r, r), p, r), m.c(1.0));
   }
+  if (bounded)
+    return b.CreateFMul(result, m.powerOfTwo(n));
   // 2^n in two factors: n reaches below the normal range, and above it by one.
   Value *half = b.CreateAShr(n, m.i(1));
   result = b.CreateFMul(result, m.powerOfTwo(half));
   return b.CreateFMul(result, m.powerOfTwo(b.CreateSub(n, half)));
 }
+
+Value *emitExp(IRBuilder<> &b, Value *x) { return emitExp(b, x, /*bounded=*/false); }
 
 Value *emitLog(IRBuilder<> &b, Value *x) {
   Math m(b, x->getType());
@@ -157,7 +163,9 @@ Value *emitTanh(IRBuilder<> &b, Value *x) {
     return nullptr;
   bool wide = m.isDouble();
   Value *magnitude = m.abs(x);
-  Value *e = emitExp(b, b.CreateFMul(magnitude, m.c(2.0)));
+  // Beyond 20 the result rounds to one.
+  Value *clamped = b.CreateSelect(b.CreateFCmpOGT(magnitude, m.c(20.0)), m.c(20.0), magnitude);
+  Value *e = emitExp(b, b.CreateFMul(clamped, m.c(2.0)), /*bounded=*/true);
   Value *large = b.CreateFSub(m.c(1.0), b.CreateFDiv(m.c(2.0), b.CreateFAdd(e, m.c(1.0))));
   Value *z = b.CreateFMul(x, x);
   Value *small;

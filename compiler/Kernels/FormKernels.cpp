@@ -268,7 +268,13 @@ void BlockFormer::findAccumulations() {
       if (auto argument = dyn_cast<BlockArgument>(value))
         return ownsArguments && argument.getOwner() == &block;
       Operation *def = localDef(value);
-      return def && (isCollective(def) || (isPiece(def) && !isa<kernel::ConstantOp>(def)));
+      if (!def || isCollective(def) || isContraction(def))
+        return def != nullptr;
+      // A sum of large operands would be in memory anyway; a broadcast would not.
+      auto piece = dyn_cast<kernel::GenericOp>(def);
+      return piece && llvm::count_if(piece.getInputs(), [&](Value input) {
+                        return typeOf(input).getNumElements() >= typeOf(value).getNumElements();
+                      }) >= 2;
     };
     Value a = sum.getInputs()[0], b = sum.getInputs()[1];
     if (a == b)
@@ -356,7 +362,8 @@ void BlockFormer::formGroups() {
   for (Operation &op : block) {
     if (!isPiece(&op) || isContraction(&op) || isa<kernel::ConstantOp>(op))
       continue;
-    if ((freePieces.contains(&op) && !needsMemory(&op)) || op.use_empty())
+    if ((freePieces.contains(&op) && !needsMemory(&op)) ||
+        (op.use_empty() && !accumulated.contains(&op)))
       continue;
     Group group;
     group.anchors = {&op};
@@ -664,7 +671,7 @@ void BlockFormer::makeSchedule() {
       }
       continue;
     }
-    if (op.use_empty() && !isa<dist::MicroBatchesOp>(op))
+    if (op.use_empty() && !isa<dist::MicroBatchesOp>(op) && !accumulated.contains(&op))
       continue;
     nodeOfOp[&op] = nodes.size();
     nodes.push_back({-1, &op});
@@ -1123,6 +1130,10 @@ LogicalResult BlockFormer::run(ArrayRef<Value> targets) {
     op->dropAllUses();
     op->erase();
   }
+  // Views that only other views were made of.
+  for (Operation &op : llvm::make_early_inc_range(llvm::reverse(block)))
+    if (isa<kernel::ViewOp>(op) && op.use_empty())
+      op.erase();
   return success();
 }
 

@@ -619,6 +619,10 @@ LogicalResult KernelNest::schedule() {
          !getScatterSummand(storeRoot->value, scatter)))
       return scatter.emitError("internal error: kernel '")
              << func.getSymName() << "' does more with a scatter than to add it";
+    // Columns are divided among chunks, so that no two write one element.
+    for (int loop : scatterRoot->loops)
+      if (llvm::is_contained(scatterRoot->kept, loop))
+        vectorLoop = chunkLoop = loop;
     return success();
   }
 

@@ -12,6 +12,10 @@ namespace weir::compiler {
 
 namespace {
 
+/// Up to how many items the placements that compare all pairs are tried: they
+/// are often better, and take milliseconds here.
+constexpr size_t maxPairwiseItems = 4096;
+
 int64_t roundUp(int64_t bytes, int64_t alignment) {
   return (bytes + alignment - 1) / alignment * alignment;
 }
@@ -116,13 +120,68 @@ Placement bestFit(const std::vector<PlacementItem> &items, int64_t alignment,
   return placement;
 }
 
+/// Items in the given order, each at the lowest place that is free throughout
+/// its lifetime. Compares all pairs.
+Placement lowestFit(const std::vector<PlacementItem> &items, int64_t alignment,
+                    const std::vector<size_t> &order) {
+  Placement placement;
+  placement.offsets.assign(items.size(), 0);
+  std::vector<size_t> placed; // by offset
+  for (size_t i : order) {
+    int64_t bytes = roundUp(items[i].bytes, alignment);
+    if (bytes == 0 || items[i].end <= items[i].begin)
+      continue;
+    int64_t offset = 0;
+    for (size_t j : placed) {
+      if (items[j].begin >= items[i].end || items[i].begin >= items[j].end)
+        continue;
+      if (placement.offsets[j] >= offset + bytes)
+        break;
+      offset = std::max(offset, placement.offsets[j] +
+                                    roundUp(items[j].bytes, alignment));
+    }
+    placement.offsets[i] = offset;
+    placement.highWater = std::max(placement.highWater, offset + bytes);
+    placed.insert(std::upper_bound(placed.begin(), placed.end(), offset,
+                                   [&](int64_t o, size_t j) {
+                                     return o < placement.offsets[j];
+                                   }),
+                  i);
+  }
+  return placement;
+}
+
 } // namespace
 
 Placement placeBuffers(const std::vector<PlacementItem> &items,
                        int64_t alignment) {
-  Placement forward = bestFit(items, alignment, /*reversed=*/false);
-  Placement backward = bestFit(items, alignment, /*reversed=*/true);
-  return backward.highWater < forward.highWater ? backward : forward;
+  Placement best = bestFit(items, alignment, /*reversed=*/false);
+  auto consider = [&](Placement other) {
+    if (other.highWater < best.highWater)
+      best = std::move(other);
+  };
+  consider(bestFit(items, alignment, /*reversed=*/true));
+  if (items.size() > maxPairwiseItems ||
+      best.highWater == liveBytes(items, alignment))
+    return best;
+  std::vector<size_t> order(items.size());
+  std::iota(order.begin(), order.end(), 0);
+  auto sortedBy = [&](auto key) {
+    std::sort(order.begin(), order.end(), [&](size_t a, size_t b) {
+      return std::make_pair(key(items[a]), a) < std::make_pair(key(items[b]), b);
+    });
+    return order;
+  };
+  auto length = [](const PlacementItem &item) { return item.end - item.begin; };
+  auto size = [](const PlacementItem &item) { return -item.bytes; };
+  auto area = [&](const PlacementItem &item) {
+    return -static_cast<double>(item.bytes) * length(item);
+  };
+  auto duration = [&](const PlacementItem &item) { return -length(item); };
+  consider(lowestFit(items, alignment, sortedBy(size)));
+  consider(lowestFit(items, alignment, sortedBy(area)));
+  consider(lowestFit(items, alignment, sortedBy(duration)));
+  return best;
 }
 
 int64_t liveBytes(const std::vector<PlacementItem> &items, int64_t alignment) {

@@ -21,8 +21,10 @@ struct Placement {
 
 /// Offsets for all items such that no two that are live at one position
 /// overlap, all multiples of `alignment`. Best fit over a list of free ranges,
-/// once in the order of lifetimes and once in reverse; the lower result counts.
-/// O(n log n).
+/// once in the order of lifetimes and once in reverse; for up to some thousand
+/// items also the lowest free place for the largest first, the largest times
+/// longest-lived first, and the longest-lived first. The lowest result counts.
+/// O(n log n) in the number of items.
 Placement placeBuffers(const std::vector<PlacementItem> &items,
                        int64_t alignment);
 

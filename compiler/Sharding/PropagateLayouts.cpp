@@ -35,6 +35,13 @@ constexpr double newSplitFactor = 2;
 /// to the variables.
 constexpr double splitVariableFactor = 64;
 
+/// Of tensors up to this size it is the messages that cost.
+constexpr double smallBytes = 64;
+
+/// How many ops in a row may wait for their first use: what a use costs is found
+/// by trying all their signatures.
+constexpr unsigned maxPendingDepth = 2;
+
 enum class Strategy { Whole, Data, Megatron, Micro };
 
 struct Override {
@@ -52,8 +59,11 @@ struct ValueState {
   bool afterLoop = false;
   /// Enters the program whole, whatever its first version is.
   bool boundary = false;
-  /// Produced by a generator that waits for its first use.
+  /// Produced by a generator, or from such values alone, and waits for its
+  /// first use.
   bool pending = false;
+  /// Number of ops that wait in front of it.
+  unsigned depth = 0;
 };
 
 /// One entry and the layouts decided for it so far.
@@ -294,10 +304,6 @@ private:
       double factor = isa<BlockArgument>(value) && !state.boundary ? variableFactor : 1;
       best = std::min(best, factor * reshard(version, want, bytes));
     }
-    // The caller's tensor itself is whole: other than the first version it
-    // serves what cannot be had from that.
-    if (best == impossible && state.boundary)
-      best = reshard(AxisLayout::broadcast(), want, bytes);
     return best;
   }
 
@@ -396,11 +402,18 @@ private:
     return total;
   }
 
-  /// Number of partial results: of equal signatures the one with fewer is
-  /// taken, so that a value is reduced early where it costs the same.
+  /// Number of partial results: of signatures of equal cost the one with fewer
+  /// is taken, so that a value is reduced as soon as that costs the same.
   static unsigned numPartial(const OpSignature &signature) {
     return llvm::count_if(signature.results,
                           [](const AxisLayout &layout) { return layout.isPartial(); });
+  }
+  /// The other way round for results as small as a message's start: a chain of
+  /// scalar sums is reduced once, at its end.
+  bool waitsToReduce(Operation *op) {
+    return !isTime && llvm::all_of(op->getResultTypes(), [](Type type) {
+      return bytesOf(type) <= smallBytes;
+    });
   }
 
   const Override *overrideOf(Operation *op) {
@@ -418,13 +431,24 @@ private:
     Operation *op = layouts.ops[i];
     const OpRules &rules = rulesOf(i);
     const Override *forced = overrideOf(op);
-    if (rules.isGenerator && op->getNumResults() == 1 && !forced) {
-      states[op->getResult(0)].pending = true;
-      return success();
+    if (op->getNumResults() == 1 && !forced) {
+      unsigned depth = 0;
+      bool waits = op->getNumOperands() > 0;
+      for (Value operand : op->getOperands()) {
+        waits &= states[operand].pending;
+        if (states[operand].pending)
+          depth = std::max(depth, states[operand].depth + 1);
+      }
+      if ((rules.isGenerator || waits) && depth <= maxPendingDepth) {
+        ValueState &state = states[op->getResult(0)];
+        state.pending = true;
+        state.depth = depth;
+        return success();
+      }
     }
     const OpSignature *best = nullptr;
     double bestCost = impossible;
-    bool forcedExists = false;
+    bool forcedExists = false, late = waitsToReduce(op);
     for (const OpSignature &signature : rules.signatures) {
       if (forced && signature.results[0] != forced->layout.getAxes()[axis])
         continue;
@@ -434,8 +458,10 @@ private:
         continue;
       // Costs are sums of a few terms: what differs in rounding only is equal.
       double margin = 1e-9 * std::max(1.0, bestCost == impossible ? 1.0 : bestCost);
-      bool better = !best || total < bestCost - margin ||
-                    (total < bestCost + margin && numPartial(signature) < numPartial(*best));
+      bool better = !best || total < bestCost - margin;
+      if (!better && total < bestCost + margin)
+        better = late ? numPartial(signature) > numPartial(*best)
+                      : numPartial(signature) < numPartial(*best);
       if (!better)
         continue;
       best = &signature;
@@ -671,8 +697,8 @@ private:
 
   LogicalResult decideVariables(ModuleOp module) {
     bool ok = true;
-    llvm::StringMap<LayoutAttr> states;
     SmallVector<graph::VariableOp> dependents;
+    SymbolTable symbols(module);
     for (auto variable : module.getOps<graph::VariableOp>()) {
       LayoutAttr layout = variable->getAttrOfType<LayoutAttr>(
           dist::DistDialect::getLayoutAttrName());
@@ -702,7 +728,7 @@ private:
       while (!owner.empty()) {
         owner = owner.substr(0, owner.rfind('/') == StringRef::npos ? 0 : owner.rfind('/'));
         auto found = variables.find(owner);
-        auto parameter = module.lookupSymbol<graph::VariableOp>(owner);
+        auto parameter = symbols.lookup<graph::VariableOp>(owner);
         if (found != variables.end() && parameter &&
             parameter.getTensorType().getShape() == variable.getTensorType().getShape()) {
           layout = found->second;
@@ -847,12 +873,19 @@ private:
       op->setAttr(dist::DistDialect::getSignatureAttrName(),
                   dist::SignatureAttr::get(context, operands, results));
     }
-    StringRef name = dist::DistDialect::getLayoutAttrName();
-    Block &block = entry.getBody().front();
-    for (unsigned i = 0; i < block.getNumArguments(); ++i)
-      entry.setArgAttr(i, name, LayoutAttr::get(context, layouts.argument(i)));
-    for (unsigned i = 0; i < block.getTerminator()->getNumOperands(); ++i)
-      entry.setResultAttr(i, name, LayoutAttr::get(context, layouts.returned(i)));
+    // All at once: setting one attribute rebuilds the array of all.
+    auto with = [&](DictionaryAttr known, ArrayRef<AxisLayout> layout) {
+      NamedAttrList list(known);
+      list.set(dist::DistDialect::getLayoutAttrName(), LayoutAttr::get(context, layout));
+      return list.getDictionary(context);
+    };
+    SmallVector<DictionaryAttr> arguments, results;
+    for (unsigned i = 0, e = entry.getNumArguments(); i < e; ++i)
+      arguments.push_back(with(entry.getArgAttrDict(i), layouts.argument(i)));
+    for (unsigned i = 0, e = entry.getNumResults(); i < e; ++i)
+      results.push_back(with(entry.getResultAttrDict(i), layouts.returned(i)));
+    entry.setAllArgAttrs(arguments);
+    entry.setAllResultAttrs(results);
   }
 
   dist::MeshAttr mesh;

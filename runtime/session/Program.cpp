@@ -55,12 +55,12 @@ Program::load(std::shared_ptr<Runtime> runtime,
 }
 
 StatusOr<size_t> Program::entryIndex(const std::string &name) const {
-  std::vector<std::string> names;
-  for (size_t i = 0; i < thePlan.entries.size(); ++i) {
+  for (size_t i = 0; i < thePlan.entries.size(); ++i)
     if (thePlan.entries[i].name == name)
       return i;
-    names.push_back("'" + thePlan.entries[i].name + "'");
-  }
+  std::vector<std::string> names;
+  for (const plan::Entry &entry : thePlan.entries)
+    names.push_back("'" + entry.name + "'");
   return invalidInput(where + ": has no entry '" + printable(name, 80) +
                       "'; its entries are " + join(names, ", "));
 }

@@ -108,12 +108,12 @@ StatusOr<size_t> Session::findBinding(size_t entry, const std::string &name,
                                       bool output) const {
   const plan::Entry &target = plan().entries[entry];
   const std::vector<Binding> &list = output ? target.outputs : target.inputs;
-  std::vector<std::string> names;
-  for (size_t i = 0; i < list.size(); ++i) {
+  for (size_t i = 0; i < list.size(); ++i)
     if (list[i].name == name)
       return i;
-    names.push_back("'" + list[i].name + "'");
-  }
+  std::vector<std::string> names;
+  for (const Binding &binding : list)
+    names.push_back("'" + binding.name + "'");
   return invalidInput("entry '" + target.name + "' has no " +
                       (output ? "output '" : "input '") + printable(name, 80) +
                       "'; it has " + (names.empty() ? "none" : join(names, ", ")));

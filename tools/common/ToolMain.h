@@ -17,7 +17,9 @@ namespace weir {
 inline int reportStatus(const char *tool, const Status &status) {
   if (!status.ok() && !status.message().empty()) {
     std::fflush(stdout);
-    std::fprintf(stderr, "%s: error: %s\n", tool, status.message().c_str());
+    // A stop that was asked for is no error.
+    const char *kind = status.code() == StatusCode::Stopped ? "" : "error: ";
+    std::fprintf(stderr, "%s: %s%s\n", tool, kind, status.message().c_str());
   }
   return static_cast<int>(status.code());
 }

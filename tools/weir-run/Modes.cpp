@@ -42,7 +42,7 @@ StatusOr<Loaded> load(const RunFlags &flags, const Workers &workers) {
   int64_t team = reader.manifest().teamSize;
   if (flags.threads > 0 && flags.threads != team)
     return Status(StatusCode::CommandLine,
-                  "--threads=" + std::to_string(flags.threads) + ": " +
+                  "threads=" + std::to_string(flags.threads) + ": " +
                       flags.artifact + " was compiled for " +
                       std::to_string(team) +
                       (team == 1 ? " thread" : " threads") +
@@ -73,7 +73,10 @@ StatusOr<Job> loadJob(const RunFlags &flags) {
 }
 
 StatusOr<Loaded> loadFor(const RunFlags &flags, const Job &job) {
-  return load(flags,
+  RunFlags merged = flags;
+  if (merged.threads == 0 && job.ranks() == 1)
+    merged.threads = job.threads;
+  return load(merged,
               [&](int64_t ranks) { return workersFor(job, ranks); });
 }
 

@@ -3,6 +3,19 @@
 // Counts allocations: operator new and delete for programs that link this file.
 // In libweir_runtime the version script keeps them local, so that they count
 // that library's own allocations and leave the embedding program alone.
+//
+// Empty under sanitizers, which bring operators of their own.
+
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) ||     \
+    __has_feature(memory_sanitizer)
+#define WEIR_SANITIZED
+#endif
+#elif defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define WEIR_SANITIZED
+#endif
+
+#ifndef WEIR_SANITIZED
 
 #include "runtime/device/cpu/Memory.h"
 
@@ -68,3 +81,5 @@ void operator delete(void *pointer, std::size_t, std::align_val_t) noexcept {
 void operator delete[](void *pointer, std::size_t, std::align_val_t) noexcept {
   std::free(pointer);
 }
+
+#endif // WEIR_SANITIZED

@@ -42,8 +42,8 @@ private:
 };
 
 /// How many allocations this process's own C++ code made so far; libraries'
-/// own allocators are not in it. Counted where Allocation counting is linked in
-/// (CountingNew.cpp) and 0 for ever elsewhere.
+/// own allocators are not in it. Segments always count; operator new does where
+/// CountingNew.cpp is linked in.
 int64_t allocationCount();
 /// Adds one to `allocationCount`, or to `libraryAllocationCount` inside a
 /// LibraryScope. For CountingNew.cpp and Memory.

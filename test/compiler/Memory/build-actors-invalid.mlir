@@ -49,15 +49,6 @@ pipe.program @f role 0 entry "f" tasks [forward] schedule "F0"
 
 // -----
 
-pipe.program @f role 0 entry "f" tasks [forward] schedule "F0" () {
-  %d = kernel.empty "d" : tensor<4xf32>
-  // expected-error@+1 {{expects a kernel of the module, got 'missing'}}
-  %0 = kernel.launch @missing() into (%d : tensor<4xf32>) site "s" -> tensor<4xf32>
-  pipe.return
-}
-
-// -----
-
 module attributes {dist.mesh = #dist.mesh<mb=2 : time>} {
   pipe.program @f role 0 entry "f" tasks [forward] schedule "F0" () {
     %d = kernel.empty "acc" : tensor<4xf32>

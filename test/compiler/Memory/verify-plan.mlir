@@ -5,22 +5,19 @@
 
 actor.plan role 0 team 1 {
   %s = actor.segment "step" kind step bytes 64
-  // expected-error@+1 {{'e' waits for itself: 'b' waits for 'a' waits for 'b'}}
+  // expected-error@+1 {{'e' waits for itself: 'a' waits for 'b' waits for 'c' waits for 'a'}}
   actor.entry "e" micro_batches 1 inputs [] outputs [] scalars [] {
     %compute = actor.stream "compute"
     %comm = actor.stream "comm"
     %t = actor.buffer "t" bytes 64 in %s offset 0
     %b = actor.actor "b" on %comm { actor.fill 0.0 type f32 %t site "t" }
-    %c = actor.actor "c" on %comm { actor.fill 0.0 type f32 %t site "t" }
     %a = actor.actor "a" on %compute { actor.fill 0.0 type f32 %t site "t" }
-    actor.reuse %c then %a distance 0
-    // Scheduled against the order of actors: c before b, yet a waits for b.
+    %c = actor.actor "c" on %comm { actor.fill 0.0 type f32 %t site "t" }
     actor.reuse %b then %a distance 0
-    %d = actor.actor "d" on %compute { actor.fill 0.0 type f32 %t site "t" }
-    %f = actor.actor "f" on %comm { actor.fill 0.0 type f32 %t site "t" }
-    actor.reuse %a then %f distance 0
-    actor.schedule %compute [%a, %d] micro_batches [-1, -1]
-    actor.schedule %comm [%f, %b, %c] micro_batches [-1, -1, -1]
+    actor.reuse %a then %c distance 0
+    // Against the order of actors: c before b.
+    actor.schedule %compute [%a] micro_batches [-1]
+    actor.schedule %comm [%c, %b] micro_batches [-1, -1]
   }
 }
 
@@ -71,11 +68,11 @@ actor.plan role 0 team 1 {
     %compute = actor.stream "compute"
     %comm = actor.stream "comm"
     %t = actor.buffer "t" bytes 64 in %s offset 0
-    %a = actor.actor "a" on %compute per_micro_batch {
-      // expected-error@+1 {{uses the memory of 't' in 'a' for micro-batch 1 without waiting for 'b' for micro-batch 0}}
+    %a = actor.actor "a" on %compute per_micro_batch { actor.fill 0.0 type f32 %t site "t" }
+    %b = actor.actor "b" on %comm per_micro_batch {
+      // expected-error@+1 {{uses the memory of 't' in 'b' for micro-batch 0 without waiting for 'a' for micro-batch 1}}
       actor.fill 0.0 type f32 %t site "t"
     }
-    %b = actor.actor "b" on %comm per_micro_batch { actor.fill 0.0 type f32 %t site "t" }
     actor.reuse %a then %b distance 0
     actor.schedule %compute [%a, %a] micro_batches [0, 1]
     actor.schedule %comm [%b, %b] micro_batches [0, 1]

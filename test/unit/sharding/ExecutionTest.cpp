@@ -207,6 +207,13 @@ TEST_P(Execution, MaterialisedEqualsOneDevice) {
 TEST_P(Execution, LocalEqualsOneDevice) {
   auto module = shard(true);
   ASSERT_TRUE(module);
+  // Training and evaluation run in micro-batches, the logits come whole.
+  bool timed = StringRef(GetParam().mesh).contains("time");
+  for (const char *name : {"train", "evaluate", "forward"}) {
+    auto entry = module->lookupSymbol<graph::EntryOp>(name);
+    auto loops = entry.getBody().front().getOps<dist::MicroBatchesOp>();
+    EXPECT_EQ(llvm::range_size(loops), timed && StringRef(name) != "forward" ? 1 : 0) << name;
+  }
   ModelRun run;
   runModel(*module, run);
   if (!HasFatalFailure())

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+// RUN: weir-opt %s --weir-propagate-layouts="strategies=a=data,b=megatron" | FileCheck %s
+// RUN: weir-opt %s --weir-propagate-layouts="overrides=w*=[S(0)],sum=[P(sum)]" | FileCheck %s --check-prefix=OVERRIDE
+// RUN: not weir-opt %s --weir-propagate-layouts="overrides=nothing=[S(0)]" 2>&1 | FileCheck %s --check-prefix=UNUSED
+// RUN: not weir-opt %s --weir-propagate-layouts="overrides=sum=[S(0)]" 2>&1 | FileCheck %s --check-prefix=UNSOUND
+// RUN: not weir-opt %s --weir-propagate-layouts="overrides=w=[B,S(2)]" 2>&1 | FileCheck %s --check-prefix=RANK
+// RUN: not weir-opt %s --weir-propagate-layouts="strategies=c=data" 2>&1 | FileCheck %s --check-prefix=AXIS
+// RUN: not weir-opt %s --weir-propagate-layouts="strategies=a=fast" 2>&1 | FileCheck %s --check-prefix=STRATEGY
+// RUN: not weir-opt %s --weir-propagate-layouts="overrides=w=[Q]" 2>&1 | FileCheck %s --check-prefix=LAYOUT
+
+// Strategies by axis name, layouts by pattern of variables and of ops.
+// CHECK: graph.variable @w {{.*}} #dist.layout<[B, S(1)]>
+// CHECK: graph.matmul {{.*}} #dist.signature<([S(0), B], [B, S(1)]) -> ([S(0), S(1)])>
+// OVERRIDE: graph.variable @w {{.*}} #dist.layout<[S(0), B]>
+// OVERRIDE: graph.reduce {{.*}} -> ([P(sum), B])>
+// UNUSED: error: expects an override that matches a variable or an op, got 'nothing=[S(0)]'
+// UNSOUND: error: expects an override that 'sum' (graph.reduce) can fulfil on mesh axis 'a' of size 2, got 'sum=[S(0)]'
+// UNSOUND: note: sound on this axis:{{.*}}[S(0) -> P(sum)]
+// RANK: error: expects the layout of 'w' to split one of its 2 dims on mesh axis 'b', got #dist.layout<[B, S(2)]>
+// AXIS: error: expects a strategy of an axis of the mesh, got 'c=data'
+// STRATEGY: error: expects strategy 'whole', 'data', 'megatron' or 'micro', got 'a=fast'
+// LAYOUT: error: expects a layout such as '[S(0), B, P(sum)]', got '[Q]'
+module attributes {dist.mesh = #dist.mesh<a=2, b=2>} {
+  graph.variable @w : tensor<4x6xf32> kind parameter init <normal, 0.0, 1.0> {weir.tp_dim = 1 : i64}
+  graph.entry @f(%x: tensor<8x4xf32> {graph.input = "x"}, %w: tensor<4x6xf32> {graph.variable = @w})
+      -> (tensor<f32> {graph.output = "y"}) {
+    %0 = graph.matmul %x, %w batch [] x [] contract [1] x [0] : (tensor<8x4xf32>, tensor<4x6xf32>) -> tensor<8x6xf32>
+    %1 = graph.reduce sum %0 [0, 1] : (tensor<8x6xf32>) -> tensor<f32> loc("sum")
+    graph.return %1 : tensor<f32>
+  }
+}

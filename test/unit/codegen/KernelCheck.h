@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef WEIR_TEST_UNIT_CODEGEN_KERNELCHECK_H
+#define WEIR_TEST_UNIT_CODEGEN_KERNELCHECK_H
+
+#include "mlir/IR/BuiltinOps.h"
+
+namespace weir::compiler::test {
+
+/// Compiles all kernels of a module and compares each with the interpreter's
+/// evaluation of its body: at all coordinates of the module's mesh, all chunks,
+/// on random operands, once positive and once of both signs. Memory beyond the
+/// extents holds NaN, and must come back unchanged where it is written beside.
+void checkKernels(mlir::ModuleOp module, const std::string &cpu = "host");
+
+} // namespace weir::compiler::test
+
+#endif // WEIR_TEST_UNIT_CODEGEN_KERNELCHECK_H
