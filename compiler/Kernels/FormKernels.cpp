@@ -63,7 +63,9 @@ public:
   KernelTable(ModuleOp module) : module(module), builder(module.getBodyRegion()) {}
 
   /// Takes over `func`, which stands alone; returns it or its equal.
-  kernel::FuncOp insert(kernel::FuncOp func, StringRef name) {
+  /// The symbol is `name` with the suffix "_kernel", which no C library has.
+  kernel::FuncOp insert(kernel::FuncOp func, const Twine &origin) {
+    std::string name = (origin + "_kernel").str();
     std::string text;
     llvm::raw_string_ostream os(text);
     func->print(os, OpPrintingFlags().useLocalScope());
@@ -73,10 +75,11 @@ public:
       return it->second;
     }
     int &count = names[name];
-    std::string unique = (name + (count ? "_" + Twine(count) : Twine())).str();
-    ++count;
+    std::string unique = name;
+    if (count++)
+      unique += "_" + std::to_string(count - 1);
     while (module.lookupSymbol(unique))
-      unique = (name + "_" + Twine(count++)).str();
+      unique = name + "_" + std::to_string(count++);
     func.setSymName(unique);
     builder.setInsertionPointToStart(module.getBody());
     if (last)
@@ -619,7 +622,7 @@ std::string BlockFormer::nameOf(const Group &group) const {
       if (auto origin = op->getAttrOfType<StringAttr>(pieceOriginAttrName))
         if (names.size() < 3)
           names.insert(origin.getValue());
-  return names.empty() ? "kernel" : llvm::join(names, "_");
+  return names.empty() ? "piece" : llvm::join(names, "_");
 }
 
 /// Whether destination `dest` may be the memory of `input`: each element is read

@@ -638,13 +638,26 @@ LogicalResult KernelNest::schedule() {
   order(common);
   outer = common;
   if (reductions.empty()) {
-    vectorLoop = chooseVectorLoop(all, common);
-    // Roots without a common loop (parts of a concatenation along the only
-    // long dimension) choose their own.
-    if (vectorLoop >= 0 && llvm::any_of(roots, [&](const Root &root) {
-          return root.loops.size() > common.size();
-        }))
-      vectorLoop = -1;
+    // Roots that differ (parts of a concatenation) share the leading loops only,
+    // and a vectorised one if they have it in common.
+    SmallVector<int> differing;
+    for (const Root &root : roots)
+      for (int loop : root.loops)
+        if (!llvm::is_contained(common, loop))
+          differing.push_back(loop);
+    if (!differing.empty())
+      for (const Root &root : roots) {
+        size_t prefix = 0;
+        while (prefix < root.loops.size() && llvm::is_contained(outer, root.loops[prefix]))
+          ++prefix;
+        llvm::erase_if(outer, [&](int loop) {
+          return !llvm::is_contained(ArrayRef(root.loops).take_front(prefix), loop);
+        });
+      }
+    SmallVector<int> candidates = common;
+    if (!differing.empty())
+      llvm::erase_if(candidates, [&](int loop) { return llvm::is_contained(outer, loop); });
+    vectorLoop = chooseVectorLoop(all, candidates);
   } else {
     // Columns: where each reduction would rather have a kept loop innermost.
     for (const Root *root : reductions) {

@@ -14,6 +14,20 @@ int omp_get_max_threads();
 void omp_set_num_threads(int threads);
 }
 
+// libgomp's barriers are invisible to the thread sanitizer: tell it that a
+// region starts after what came before and ends before what follows.
+#if defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define WEIR_THREAD_SANITIZER
+#endif
+#elif defined(__SANITIZE_THREAD__)
+#define WEIR_THREAD_SANITIZER
+#endif
+#ifdef WEIR_THREAD_SANITIZER
+extern "C" void __tsan_acquire(void *address);
+extern "C" void __tsan_release(void *address);
+#endif
+
 namespace weir::kernels {
 namespace {
 
@@ -22,18 +36,34 @@ struct Region {
   void *context;
 };
 
+void acquire([[maybe_unused]] Region *region) {
+#ifdef WEIR_THREAD_SANITIZER
+  __tsan_acquire(region);
+#endif
+}
+
+void release([[maybe_unused]] Region *region) {
+#ifdef WEIR_THREAD_SANITIZER
+  __tsan_release(region);
+#endif
+}
+
 } // namespace
 
 void runTeam(int threads, void (*body)(void *, int), void *context) {
   if (threads <= 1)
     return body(context, 0);
   Region region{body, context};
+  release(&region);
   GOMP_parallel(
       [](void *data) {
         auto *region = static_cast<Region *>(data);
+        acquire(region);
         region->body(region->context, omp_get_thread_num());
+        release(region);
       },
       &region, static_cast<unsigned>(threads), 0);
+  acquire(&region);
 }
 
 int runKernel(device::KernelFunction kernel, void *const *buffers,

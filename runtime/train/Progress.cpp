@@ -114,6 +114,8 @@ void Progress::clearBar() {
 }
 
 void Progress::note(std::string_view line) {
+  if (kind == ProgressKind::None)
+    return;
   clearBar();
   std::fprintf(stream, "%.*s\n", static_cast<int>(line.size()), line.data());
   std::fflush(stream);

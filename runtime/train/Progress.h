@@ -42,8 +42,7 @@ public:
   ~Progress();
 
   void step(const StepMetrics &metrics);
-  /// Prints a line of its own, above the bar where there is one. Printed under
-  /// None too: it is for what the user must know.
+  /// Prints a line of its own, above the bar where there is one.
   void note(std::string_view line);
   /// Ends the bar's line.
   void finish();

@@ -10,6 +10,7 @@
 #include "compiler/Sharding/Passes.h"
 #include "test/unit/autodiff/OpCases.h"
 #include "test/unit/codegen/KernelCheck.h"
+#include "test/unit/codegen/RandomGraphs.h"
 
 #include "mlir/AsmParser/AsmParser.h"
 #include "mlir/IR/Verifier.h"
@@ -18,6 +19,7 @@
 
 #include <cmath>
 #include <gtest/gtest.h>
+#include <random>
 
 using namespace mlir;
 
@@ -109,6 +111,46 @@ TEST_P(Ops, KernelsEqualTheInterpreter) {
 
 INSTANTIATE_TEST_SUITE_P(All, Ops, testing::ValuesIn(opCases()),
                          [](const auto &info) { return std::string(info.param.name); });
+
+//===----------------------------------------------------------------------===//
+// Random graphs
+//===----------------------------------------------------------------------===//
+
+class RandomGraphs : public testing::TestWithParam<int> {};
+
+TEST_P(RandomGraphs, KernelsEqualTheInterpreter) {
+  for (int variant = 0; variant < 5; ++variant) {
+    unsigned seed = GetParam() * 5 + variant;
+    std::string text = randomGraph(seed, 6 + seed % 12);
+    SCOPED_TRACE(text);
+    auto module = parseSourceString<ModuleOp>(text, &context());
+    ASSERT_TRUE(module);
+    OwningOpRef<ModuleOp> formed(cast<ModuleOp>(module->clone()));
+    ASSERT_TRUE(succeeded(formKernels(*formed, 1 + seed % 3, true)));
+    ASSERT_TRUE(succeeded(verify(*formed)));
+    std::mt19937 random(seed);
+    std::normal_distribution<double> gauss;
+    std::vector<Tensor> operands;
+    auto entry = *module->getOps<graph::EntryOp>().begin();
+    for (Type type : entry.getArgumentTypes()) {
+      operands.push_back(
+          Tensor::zeros(ElementKind::Float, cast<RankedTensorType>(type).getShape()));
+      for (double &value : operands.back().floats)
+        value = static_cast<float>(gauss(random));
+    }
+    auto want = Interpreter(*module).run("f", operands);
+    auto got = Interpreter(*formed).run("f", operands);
+    ASSERT_TRUE(succeeded(want));
+    ASSERT_TRUE(succeeded(got));
+    for (size_t i = 0; i < want->size(); ++i)
+      expectNear("result " + std::to_string(i), (*got)[i], (*want)[i]);
+    checkKernels(*formed, seed % 2 ? "host" : "x86-64-v3");
+    if (HasFailure())
+      return;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Seeds, RandomGraphs, testing::Range(0, 30));
 
 //===----------------------------------------------------------------------===//
 // Models

@@ -1,0 +1,512 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "compiler/Driver/Driver.h"
+
+#include "compiler/API/InitDialects.h"
+#include "compiler/Autodiff/Passes.h"
+#include "compiler/Codegen/Codegen.h"
+#include "compiler/Driver/Report.h"
+#include "compiler/Emit/Emit.h"
+#include "compiler/Import/Import.h"
+#include "compiler/Kernels/Passes.h"
+#include "compiler/Memory/Passes.h"
+#include "compiler/Pipeline/Passes.h"
+#include "compiler/Sharding/Passes.h"
+#include "dialects/Graph/Graph.h"
+#include "runtime/base/Json.h"
+#include "runtime/base/Strings.h"
+#include "runtime/io/File.h"
+
+#include "mlir/IR/AsmState.h"
+#include "mlir/Parser/Parser.h"
+#include "mlir/Transforms/Passes.h"
+
+#include <chrono>
+#include <thread>
+
+using namespace mlir;
+
+namespace weir::compiler {
+
+const std::array<const char *, numPhases> &phaseNames() {
+  static constexpr std::array<const char *, numPhases> names = {
+      "import",  "graph",  "plan",   "shard",   "stage",
+      "kernels", "actors", "memory", "codegen", "artifact"};
+  return names;
+}
+
+std::string_view phaseName(Phase phase) {
+  return phaseNames()[static_cast<int>(phase)];
+}
+
+std::optional<Phase> parsePhase(std::string_view name) {
+  for (int i = 0; i < numPhases; ++i)
+    if (phaseNames()[i] == name)
+      return static_cast<Phase>(i);
+  return std::nullopt;
+}
+
+namespace {
+
+/// Names for the micro-batch axis, which the user does not see.
+std::string timeAxisName(const std::vector<MeshAxis> &mesh) {
+  std::string name = "mb";
+  auto taken = [&] {
+    return llvm::any_of(mesh, [&](const MeshAxis &a) { return a.name == name; });
+  };
+  while (taken())
+    name += "_";
+  return name;
+}
+
+const char *strategyOption(Strategy strategy) {
+  switch (strategy) {
+  case Strategy::None:
+    return "whole";
+  case Strategy::Data:
+    return "data";
+  case Strategy::Megatron:
+    return "megatron";
+  }
+  return "whole";
+}
+
+/// "file:line:column: " and the name of the user's node, as far as known.
+std::string placeOf(Location location) {
+  std::string text;
+  if (auto file = location->findInstanceOf<FileLineColLoc>())
+    text += file.getFilename().str() + ":" + std::to_string(file.getLine()) +
+            ":" + std::to_string(file.getColumn()) + ": ";
+  if (auto name = location->findInstanceOf<NameLoc>())
+    text += name.getName().str() + ": ";
+  return text;
+}
+
+class PhaseRunner {
+public:
+  PhaseRunner(const CompileOptions &options, const MessageSink &messages)
+      : options(options), messages(messages), report(options) {
+    DialectRegistry registry;
+    registerAllWeirDialects(registry);
+    context.appendDialectRegistry(registry);
+    context.loadAllAvailableDialects();
+    // The user knows nodes, not our ops.
+    context.printOpOnDiagnostic(false);
+    context.getDiagEngine().registerHandler(
+        [this](Diagnostic &diagnostic) { take(diagnostic); });
+  }
+
+  Status run(std::array<double, numPhases> *seconds) {
+    if (options.stopAfter < options.startAt)
+      return Status(StatusCode::CommandLine,
+                    "cannot stop after phase '" +
+                        std::string(phaseName(options.stopAfter)) +
+                        "', which comes before '" +
+                        std::string(phaseName(options.startAt)) + "'");
+    if (!options.dumpDir.empty())
+      WEIR_RETURN_IF_ERROR(makeDirectories(options.dumpDir));
+    if (options.startAt != Phase::Import)
+      WEIR_RETURN_IF_ERROR(parseInput());
+    std::array<double, numPhases> took = {};
+    for (int i = static_cast<int>(options.startAt);
+         i <= static_cast<int>(options.stopAfter); ++i) {
+      auto phase = static_cast<Phase>(i);
+      auto start = std::chrono::steady_clock::now();
+      Status status = runPhase(phase);
+      took[i] = std::chrono::duration<double>(
+                    std::chrono::steady_clock::now() - start)
+                    .count();
+      if (!status.ok())
+        return status;
+      // The artifact phase leaves the module as it is.
+      if (phase == Phase::Artifact)
+        continue;
+      report.add(phase, *module);
+      if (!options.dumpDir.empty())
+        WEIR_RETURN_IF_ERROR(dump(phase));
+    }
+    if (seconds)
+      *seconds = took;
+    if (!options.dumpDir.empty())
+      WEIR_RETURN_IF_ERROR(writeIndex(took));
+    if (!options.report.empty())
+      WEIR_RETURN_IF_ERROR(writeFile(options.report, report.text()));
+    if (options.stopAfter == Phase::Artifact || options.output.empty())
+      return okStatus();
+    std::string text = print(*module);
+    if (options.output != "-")
+      return writeFile(options.output, text);
+    if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() ||
+        std::fflush(stdout) != 0)
+      return Status(StatusCode::OutputError, "cannot write to standard output");
+    return okStatus();
+  }
+
+private:
+  void take(Diagnostic &diagnostic) {
+    const char *severity = "note";
+    switch (diagnostic.getSeverity()) {
+    case DiagnosticSeverity::Error:
+      severity = "error";
+      ++numErrors;
+      break;
+    case DiagnosticSeverity::Warning:
+      severity = "warning";
+      break;
+    case DiagnosticSeverity::Note:
+    case DiagnosticSeverity::Remark:
+      break;
+    }
+    auto emit = [&](llvm::StringRef severity, Diagnostic &d) {
+      std::string text = severity.str() + ": " + placeOf(d.getLocation());
+      llvm::raw_string_ostream(text) << d;
+      messages(text);
+    };
+    emit(severity, diagnostic);
+    for (Diagnostic &note : diagnostic.getNotes())
+      emit("  note", note);
+  }
+
+  static std::string print(ModuleOp module) {
+    std::string text;
+    llvm::raw_string_ostream os(text);
+    // With locations: they carry the user's names, which later phases report.
+    module.print(os, OpPrintingFlags().enableDebugInfo());
+    os << "\n";
+    return text;
+  }
+
+  Status parseInput() {
+    WEIR_ASSIGN_OR_RETURN(std::string text, readFile(options.input));
+    ParserConfig config(&context);
+    module = parseSourceString<ModuleOp>(text, config, options.input);
+    if (!module)
+      return Status(StatusCode::InvalidInput,
+                    options.input + ": is not a module that phase '" +
+                        std::string(phaseName(options.startAt)) +
+                        "' can start from");
+    return okStatus();
+  }
+
+  /// Whether a failure of this phase is a fault of ours: its input came from an
+  /// earlier phase, and it has nothing to refuse in a user's model.
+  bool isInternal(Phase phase) const {
+    if (options.startAt != Phase::Import)
+      return false;
+    switch (phase) {
+    case Phase::Stage:
+    case Phase::Actors:
+    case Phase::Memory:
+    case Phase::Codegen:
+    case Phase::Artifact:
+      return true;
+    default:
+      return false;
+    }
+  }
+
+  Status runPhase(Phase phase) {
+    OwningOpRef<ModuleOp> before;
+    if (isInternal(phase))
+      before = module->clone();
+    Status status = dispatch(phase);
+    if (status.ok() || !before)
+      return status;
+    if (status.code() != StatusCode::CompileError &&
+        status.code() != StatusCode::Internal)
+      return status;
+    std::string folder = options.dumpDir;
+    if (folder.empty())
+      folder = options.output.empty() || options.output == "-"
+                   ? "."
+                   : parentPath(options.output);
+    std::string name(phaseName(phase));
+    std::string path = folder + "/weir-reproducer-" + name + ".mlir";
+    std::string text = "// weir-compile --start-at=" + name + " " +
+                       fileName(path) + " -o model.weir\n" + print(*before);
+    Status written = writeFile(path, text);
+    std::string message =
+        "internal error in phase '" + name + "': " + status.message();
+    message += written.ok() ? "; please report it with " + path
+                            : "; no reproducer: " + written.message();
+    return internalError(std::move(message));
+  }
+
+  Status dispatch(Phase phase) {
+    switch (phase) {
+    case Phase::Import:
+      return runImport();
+    case Phase::Graph:
+      return runPasses(phase, [&](PassManager &manager) {
+        if (SymbolTable::lookupSymbolIn(*module, "loss")) {
+          BuildTrainEntryPassOptions train;
+          train.optimizer =
+              options.job.optimizer.kind == OptimizerKind::Sgd ? "sgd" : "adamw";
+          // Groups 0 and 1 are the default ones, with and without decay.
+          for (auto [i, group] : llvm::enumerate(options.job.optimizer.groups))
+            train.groups.push_back(group.match + "=" + std::to_string(i + 2));
+          train.emitGradients = options.emitGradients;
+          manager.addPass(createBuildTrainEntryPass(train));
+        }
+        manager.addPass(createCanonicalizerPass());
+        manager.addPass(createCSEPass());
+      });
+    case Phase::Plan:
+      WEIR_RETURN_IF_ERROR(setMesh());
+      WEIR_RETURN_IF_ERROR(setLayouts());
+      return runPasses(phase, [&](PassManager &manager) {
+        PropagateLayoutsPassOptions layouts;
+        for (size_t i = 0; i < options.job.mesh.size() &&
+                           i < options.job.strategies.size();
+             ++i)
+          layouts.strategies.push_back(
+              options.job.mesh[i].name + "=" +
+              strategyOption(options.job.strategies[i]));
+        manager.addPass(createPropagateLayoutsPass(layouts));
+        manager.addPass(createVerifyLayoutsPass());
+      });
+    case Phase::Shard:
+      return runPasses(phase,
+                       [&](PassManager &manager) { addShardPasses(manager); });
+    case Phase::Stage:
+      return runPasses(phase, [&](PassManager &manager) {
+        manager.addPass(createPartitionStagesPass());
+      });
+    case Phase::Kernels:
+      return runPasses(phase, [&](PassManager &manager) {
+        FormKernelsPassOptions kernels;
+        kernels.chunks = teamSize();
+        kernels.fuse = options.fuse;
+        manager.addPass(createFormKernelsPass(kernels));
+      });
+    case Phase::Actors:
+      return runPasses(phase, [&](PassManager &manager) {
+        BuildActorsPassOptions actors;
+        actors.team = teamSize();
+        manager.addPass(createBuildActorsPass(actors));
+      });
+    case Phase::Memory:
+      return runPasses(phase, [&](PassManager &manager) {
+        manager.addPass(createPlaceBuffersPass());
+        manager.addPass(createVerifyPlanPass());
+      });
+    case Phase::Codegen:
+      return runCodegen();
+    case Phase::Artifact:
+      return runArtifact();
+    }
+    return okStatus();
+  }
+
+  Status runImport() {
+    WEIR_ASSIGN_OR_RETURN(
+        module, importModel(&context, options.job, options.forwardBatch));
+    return okStatus();
+  }
+
+  Status runPasses(Phase phase, llvm::function_ref<void(PassManager &)> fill) {
+    PassManager manager(&context);
+    fill(manager);
+    numErrors = 0;
+    if (succeeded(manager.run(*module)))
+      return okStatus();
+    return stopped(phase);
+  }
+
+  Status stopped(Phase phase) const {
+    return Status(StatusCode::CompileError,
+                  std::to_string(numErrors) +
+                      (numErrors == 1 ? " error" : " errors") + " in phase '" +
+                      std::string(phaseName(phase)) + "'");
+  }
+
+  Status setMesh() {
+    const Job &job = options.job;
+    if (job.mesh.empty() && job.microBatches <= 1)
+      return okStatus();
+    llvm::SmallVector<StringAttr> names;
+    llvm::SmallVector<int64_t> sizes;
+    for (const MeshAxis &axis : job.mesh) {
+      names.push_back(StringAttr::get(&context, axis.name));
+      sizes.push_back(axis.size);
+    }
+    bool time = job.microBatches > 1;
+    if (time) {
+      names.push_back(StringAttr::get(&context, timeAxisName(job.mesh)));
+      sizes.push_back(job.microBatches);
+    }
+    (*module)->setAttr(dist::DistDialect::getMeshAttrName(),
+                       dist::MeshAttr::get(&context, names, sizes, time));
+    return okStatus();
+  }
+
+  /// The user's layouts as decisions on the variables. Of several that match,
+  /// the first that names an axis counts; an axis that none names keeps what its
+  /// strategy says. Optimizer state follows its parameter.
+  Status setLayouts() {
+    dist::MeshAttr mesh = dist::getMesh(*module);
+    const Job &job = options.job;
+    if (!mesh || job.layouts.empty())
+      return okStatus();
+    std::vector<bool> used(job.layouts.size());
+    numErrors = 0;
+    for (graph::VariableOp variable : module->getOps<graph::VariableOp>()) {
+      if (variable.getKind() == graph::VariableKind::OptimizerState)
+        continue;
+      std::string name = variable.getSymName().str();
+      llvm::SmallVector<dist::AxisLayout> axes(mesh.getNumAxes());
+      auto megatron = variable->getAttrOfType<IntegerAttr>("weir.tp_dim");
+      bool given = false;
+      for (size_t axis = 0; axis < job.mesh.size(); ++axis) {
+        if (megatron && job.strategies[axis] == Strategy::Megatron)
+          axes[axis] = dist::AxisLayout::split(megatron.getInt());
+        bool decided = false;
+        for (size_t i = 0; i < job.layouts.size(); ++i) {
+          if (!globMatch(job.layouts[i].match, name))
+            continue;
+          used[i] = true;
+          for (const auto &item : job.layouts[i].layouts) {
+            const std::string &axisName = item.first, &text = item.second;
+            if (decided || axisName != job.mesh[axis].name)
+              continue;
+            dist::LayoutAttr entry =
+                dist::parseLayout("[" + text + "]", &context, [&] {
+                  return variable.emitError("layout '")
+                         << text << "' on axis '" << axisName << "': ";
+                });
+            if (!entry)
+              return stopped(Phase::Plan);
+            axes[axis] = entry.getAxes().front();
+            decided = given = true;
+          }
+        }
+      }
+      if (given)
+        variable->setAttr(dist::DistDialect::getLayoutAttrName(),
+                          dist::LayoutAttr::get(&context, axes));
+    }
+    for (size_t i = 0; i < used.size(); ++i)
+      if (!used[i])
+        module->emitError("layouts: '")
+            << job.layouts[i].match << "' matches no variable";
+    return numErrors ? stopped(Phase::Plan) : okStatus();
+  }
+
+  /// Threads of a rank: several ranks share the cores with one thread each.
+  int64_t teamSize() {
+    dist::MeshAttr mesh = dist::getMesh(*module);
+    if (mesh && mesh.getNumRanks() > 1)
+      return 1;
+    if (options.job.threads > 0)
+      return options.job.threads;
+    return std::max(1u, std::thread::hardware_concurrency());
+  }
+
+  Status runCodegen() {
+    CodegenOptions codegen;
+    codegen.cpu = options.cpu;
+    codegen.dumpDir = options.dumpDir;
+    CompiledKernels kernels;
+    llvm::SmallVector<std::string> features;
+    numErrors = 0;
+    if (failed(compileKernels(*module, codegen, kernels.bytes, features)))
+      return stopped(Phase::Codegen);
+    kernels.features.assign(features.begin(), features.end());
+    attachKernels(*module, kernels);
+    return okStatus();
+  }
+
+  Status runArtifact() {
+    numErrors = 0;
+    FailureOr<plan::Plan> plan = buildPlan(*module);
+    if (failed(plan))
+      return stopped(Phase::Artifact);
+    FailureOr<CompiledKernels> kernels = attachedKernels(*module);
+    if (failed(kernels))
+      return stopped(Phase::Artifact);
+    ArtifactContents contents;
+    contents.kernels = std::move(*kernels);
+    contents.producer = options.producer;
+    if (auto config = (*module)->getAttrOfType<StringAttr>(modelConfigAttrName))
+      contents.members.push_back({"model/config.json", config.str()});
+    contents.ignoredWeights = ignoredWeights(*plan);
+    if (!options.job.name.empty())
+      contents.properties.push_back({"name", options.job.name});
+    contents.properties.push_back({"cpu", options.cpu});
+    if (options.output.empty())
+      return okStatus();
+    return writeArtifact(*plan, contents, options.output);
+  }
+
+  /// Tensors that checkpoints of the known families hold beside weights: causal
+  /// masks, rotary tables, and the tied copy of the embedding.
+  static std::vector<std::string> ignoredWeights(const plan::Plan &plan) {
+    std::vector<std::string> patterns = {"*.attn.bias", "*.attn.masked_bias",
+                                         "*.rotary_emb.inv_freq"};
+    bool hasHead = llvm::any_of(plan.variables, [](const plan::Variable &v) {
+      return v.storedName == "lm_head.weight";
+    });
+    if (!hasHead)
+      patterns.push_back("lm_head.weight");
+    return patterns;
+  }
+
+  std::string dumpName(Phase phase) const {
+    int number = static_cast<int>(phase) + 1;
+    return (number < 10 ? "0" : "") + std::to_string(number) + "-" +
+           std::string(phaseName(phase)) + ".mlir";
+  }
+
+  Status dump(Phase phase) {
+    return writeFile(options.dumpDir + "/" + dumpName(phase), print(*module));
+  }
+
+  Status writeIndex(const std::array<double, numPhases> &seconds) {
+    JsonWriter json;
+    std::string page = "# IR after each phase\n\n"
+                       "Start again at the phase that follows: `weir-compile "
+                       "--start-at=PHASE FILE`.\n\n"
+                       "| phase | file | ops |\n|---|---|---|\n";
+    json.beginObject().member("format", 1).key("phases").beginArray();
+    for (const auto &[phase, ops] : report.phases()) {
+      int64_t total = 0;
+      for (const auto &[name, count] : ops)
+        total += count;
+      std::string name(phaseName(phase)), file = dumpName(phase);
+      page += "| " + name + " | [" + file + "](" + file + ") | " +
+              std::to_string(total) + " |\n";
+      json.beginObject().member("phase", name).member("file", file);
+      json.member("ops", total).key("by_name").beginObject();
+      for (const auto &[op, count] : ops)
+        json.member(op, count);
+      json.endObject().endObject();
+    }
+    json.endArray().endObject();
+    WEIR_RETURN_IF_ERROR(writeFile(options.dumpDir + "/index.md", page));
+    WEIR_RETURN_IF_ERROR(
+        writeFile(options.dumpDir + "/index.json", json.take()));
+    // Apart from the rest, which is the same each time.
+    JsonWriter times;
+    times.beginObject();
+    for (int i = static_cast<int>(options.startAt);
+         i <= static_cast<int>(options.stopAfter); ++i)
+      times.member(phaseNames()[i], seconds[i]);
+    times.endObject();
+    return writeFile(options.dumpDir + "/seconds.json", times.take());
+  }
+
+  const CompileOptions &options;
+  const MessageSink &messages;
+  MLIRContext context{MLIRContext::Threading::DISABLED};
+  OwningOpRef<ModuleOp> module;
+  Report report;
+  int64_t numErrors = 0;
+};
+
+} // namespace
+
+Status compile(const CompileOptions &options, const MessageSink &messages,
+               std::array<double, numPhases> *seconds) {
+  return PhaseRunner(options, messages).run(seconds);
+}
+
+} // namespace weir::compiler
