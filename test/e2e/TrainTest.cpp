@@ -10,6 +10,8 @@
 namespace weir::e2e {
 namespace {
 
+using test::TempFolder;
+
 const char *const goldenNames[] = {"gpt2-small", "gpt2-odd", "gpt2-erf", "llama-small",
                                    "llama-odd"};
 
@@ -230,7 +232,7 @@ TEST(Checked, NoActionLeavesItsBuffers) {
         EXPECT_OK(model->session->bindInput(entry, "ids", ids.data(), ids.size() * 4));
         if (entry == std::string("evaluate"))
           EXPECT_OK(model->session->bindInput(entry, "labels", labels.data(), ids.size() * 4));
-        EXPECT_OK(model->session->run(entry)) << name << " " << variant.name();
+        EXPECT_OK(model->session->run(entry));
       }
       for (const auto &segment : model->session->memoryReport().segments) {
         EXPECT_EQ(segment.plannedEnd, segment.bytes) << segment.name;

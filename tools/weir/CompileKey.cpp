@@ -71,7 +71,10 @@ StatusOr<std::string> describeCompilation(const Job &job,
   WEIR_ASSIGN_OR_RETURN(text["compiler"], fileDigest(compilerPath));
   text["architecture"] = hostArchitecture();
   text["features"] = hostCpuFeatures();
-  if (job.threads == 0)
+  // The size of a rank's team is compiled in; with several ranks it is one.
+  if (job.ranks() > 1)
+    text["job"].erase("threads");
+  else if (job.threads == 0)
     text["cores"] = std::thread::hardware_concurrency();
   return text.dump(1) + "\n";
 }

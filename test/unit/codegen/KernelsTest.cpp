@@ -150,7 +150,7 @@ TEST_P(RandomGraphs, KernelsEqualTheInterpreter) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Seeds, RandomGraphs, testing::Range(0, 30));
+INSTANTIATE_TEST_SUITE_P(Seeds, RandomGraphs, testing::Range(0, getenv("WEIR_TEST_SEEDS") ? std::atoi(getenv("WEIR_TEST_SEEDS")) : 24));
 
 //===----------------------------------------------------------------------===//
 // Models
