@@ -47,11 +47,15 @@ std::optional<Phase> parsePhase(std::string_view name) {
 
 namespace {
 
-/// Names for the micro-batch axis, which the user does not see.
+/// Module attribute: the job's name, which the artifact tells.
+constexpr llvm::StringLiteral nameAttr = "weir.name";
+
+/// A name for the micro-batch axis, which users do not name.
 std::string timeAxisName(const std::vector<MeshAxis> &mesh) {
   std::string name = "mb";
   auto taken = [&] {
-    return llvm::any_of(mesh, [&](const MeshAxis &a) { return a.name == name; });
+    return llvm::any_of(mesh,
+                        [&](const MeshAxis &a) { return a.name == name; });
   };
   while (taken())
     name += "_";
@@ -112,8 +116,8 @@ public:
       auto phase = static_cast<Phase>(i);
       auto start = std::chrono::steady_clock::now();
       Status status = runPhase(phase);
-      took[i] = std::chrono::duration<double>(
-                    std::chrono::steady_clock::now() - start)
+      took[i] = std::chrono::duration<double>(std::chrono::steady_clock::now() -
+                                              start)
                     .count();
       if (!status.ok())
         return status;
@@ -239,8 +243,9 @@ private:
       return runPasses(phase, [&](PassManager &manager) {
         if (SymbolTable::lookupSymbolIn(*module, "loss")) {
           BuildTrainEntryPassOptions train;
-          train.optimizer =
-              options.job.optimizer.kind == OptimizerKind::Sgd ? "sgd" : "adamw";
+          train.optimizer = options.job.optimizer.kind == OptimizerKind::Sgd
+                                ? "sgd"
+                                : "adamw";
           // Groups 0 and 1 are the default ones, with and without decay.
           for (auto [i, group] : llvm::enumerate(options.job.optimizer.groups))
             train.groups.push_back(group.match + "=" + std::to_string(i + 2));
@@ -255,8 +260,8 @@ private:
       WEIR_RETURN_IF_ERROR(setLayouts());
       return runPasses(phase, [&](PassManager &manager) {
         PropagateLayoutsPassOptions layouts;
-        for (size_t i = 0; i < options.job.mesh.size() &&
-                           i < options.job.strategies.size();
+        for (size_t i = 0;
+             i < options.job.mesh.size() && i < options.job.strategies.size();
              ++i)
           layouts.strategies.push_back(
               options.job.mesh[i].name + "=" +
@@ -300,6 +305,8 @@ private:
   Status runImport() {
     WEIR_ASSIGN_OR_RETURN(
         module, importModel(&context, options.job, options.forwardBatch));
+    if (!options.job.name.empty())
+      (*module)->setAttr(nameAttr, StringAttr::get(&context, options.job.name));
     return okStatus();
   }
 
@@ -340,8 +347,8 @@ private:
   }
 
   /// The user's layouts as decisions on the variables. Of several that match,
-  /// the first that names an axis counts; an axis that none names keeps what its
-  /// strategy says. Optimizer state follows its parameter.
+  /// the first that names an axis counts; an axis that none names keeps what
+  /// its strategy says. Optimizer state follows its parameter.
   Status setLayouts() {
     dist::MeshAttr mesh = dist::getMesh(*module);
     const Job &job = options.job;
@@ -429,8 +436,8 @@ private:
     if (auto config = (*module)->getAttrOfType<StringAttr>(modelConfigAttrName))
       contents.members.push_back({"model/config.json", config.str()});
     contents.ignoredWeights = ignoredWeights(*plan);
-    if (!options.job.name.empty())
-      contents.properties.push_back({"name", options.job.name});
+    if (auto name = (*module)->getAttrOfType<StringAttr>(nameAttr))
+      contents.properties.push_back({"name", name.str()});
     contents.properties.push_back({"cpu", options.cpu});
     if (options.output.empty())
       return okStatus();

@@ -34,8 +34,8 @@ std::optional<Phase> parsePhase(std::string_view name);
 
 /// Everything that decides a compilation.
 struct CompileOptions {
-  /// Model, batch, mesh, strategies, layouts, optimizer, threads. With `startAt`
-  /// behind import, only what the phases from there on read.
+  /// Model, batch, mesh, strategies, layouts, optimizer, threads. With
+  /// `startAt` behind import, only what the phases from there on read.
   Job job;
   /// Batch of the entry `forward`; 0: the job's batch.
   int64_t forwardBatch = 0;

@@ -33,7 +33,8 @@ const char *strategyName(Strategy strategy) {
 }
 
 /// Elements of a collective's local tensor: capacities of the shards.
-int64_t localElements(actor::CollectiveOp op, bool output, dist::MeshAttr mesh) {
+int64_t localElements(actor::CollectiveOp op, bool output,
+                      dist::MeshAttr mesh) {
   int64_t elements = 1;
   for (auto dim : op.getDims().getAsRange<actor::CollectiveDimAttr>())
     elements *= dist::capacityOf(
@@ -75,8 +76,8 @@ void Report::addLayouts(ModuleOp module) {
     std::string name = variable.getSymName().str();
     json.member("variable", name);
     RankedTensorType type = variable.getTensorType();
-    json.key("shape").list(std::vector<int64_t>(type.getShape().begin(),
-                                                type.getShape().end()));
+    json.key("shape").list(
+        std::vector<int64_t>(type.getShape().begin(), type.getShape().end()));
     json.key("layout").beginArray();
     if (mesh && layout)
       for (auto [i, entry] : llvm::enumerate(layout.getAxes())) {
@@ -224,8 +225,8 @@ void Report::addMemory(ModuleOp module) {
       numActors += llvm::isa<actor::ActorOp>(op);
       numEdges += llvm::isa<actor::ReuseOp>(op);
       numRegisters += llvm::isa<actor::RegisterOp>(op);
-      numActions += llvm::isa<actor::KernelOp, actor::ContractOp, actor::PhaseOp,
-                              actor::FillOp>(op);
+      numActions += llvm::isa<actor::KernelOp, actor::ContractOp,
+                              actor::PhaseOp, actor::FillOp>(op);
     });
     json.beginObject();
     json.member("entry", entry.getName().str());

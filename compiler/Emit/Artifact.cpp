@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "compiler/Emit/Emit.h"
 #include "runtime/plan/Artifact.h"
+#include "compiler/Emit/Emit.h"
 
 #include "mlir/IR/AsmState.h"
 #include "mlir/IR/DialectResourceBlobManager.h"
@@ -47,8 +47,8 @@ void attachKernels(ModuleOp module, const CompiledKernels &kernels) {
       {static_cast<int64_t>(kernels.bytes.size())}, builder.getI8Type());
   AsmResourceBlob blob = HeapAsmResourceBlob::allocateAndCopyWithAlign(
       llvm::ArrayRef<char>(kernels.bytes.data(), kernels.bytes.size()), 8);
-  module->setAttr(objectAttr, DenseResourceElementsAttr::get(
-                                  type, "kernels", std::move(blob)));
+  module->setAttr(objectAttr, DenseResourceElementsAttr::get(type, "kernels",
+                                                             std::move(blob)));
   llvm::SmallVector<Attribute> features;
   for (const std::string &feature : kernels.features)
     features.push_back(builder.getStringAttr(feature));

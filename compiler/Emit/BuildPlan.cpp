@@ -222,8 +222,8 @@ private:
               .Case<actor::ScheduleOp>([&](actor::ScheduleOp schedule) {
                 int stream = index[schedule.getStream()];
                 entry.schedule.resize(entry.streams.size());
-                for (auto [actor, microBatch] :
-                     llvm::zip(schedule.getActors(), schedule.getMicroBatches()))
+                for (auto [actor, microBatch] : llvm::zip(
+                         schedule.getActors(), schedule.getMicroBatches()))
                   entry.schedule[stream].push_back(
                       {index[actor], static_cast<int>(microBatch)});
                 return success();

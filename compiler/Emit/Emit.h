@@ -11,9 +11,9 @@
 
 namespace weir::compiler {
 
-/// The plan of a module whose `actor.plan` is placed: variables take their type,
-/// layout, initialiser and stored tensor from the `graph.variable`s. Failures
-/// are reported as diagnostics.
+/// The plan of a module whose `actor.plan` is placed: variables take their
+/// type, layout, initialiser and stored tensor from the `graph.variable`s.
+/// Failures are reported as diagnostics.
 mlir::FailureOr<plan::Plan> buildPlan(mlir::ModuleOp module);
 
 /// A compiled object and what it needs of the processor.

@@ -176,6 +176,8 @@ private:
     return def && def->getBlock() == &block ? def : nullptr;
   }
   void sortOps(Group &group) const;
+  Group closureOf(Operation *anchor) const;
+  bool isOneNest(const Group &group);
   SmallVector<Value> inputsOf(const Group &group) const;
   SmallVector<Value> outputsOf(const Group &group, int a, int b) const;
   SmallVector<Value> operandsOf(Operation *op) const;
@@ -234,6 +236,7 @@ private:
   DenseMap<Operation *, Value> accumulators; // product -> what it is added to
   llvm::SmallPtrSet<Operation *, 32> accumulated; // what products are added to
   llvm::SmallPtrSet<Operation *, 32> freePieces;
+  llvm::SmallPtrSet<Operation *, 8> stored; // free but for how they are read
   DenseMap<Operation *, int> freeCost;
   DenseMap<Operation *, SmallVector<Value, 2>> bigInputs;
   DenseMap<Operation *, int> anchorGroup;
@@ -361,37 +364,73 @@ void BlockFormer::sortOps(Group &group) const {
   group.ops = llvm::SetVector<Operation *>(ops.begin(), ops.end());
 }
 
+/// One group for each piece that is stored, with all that is computed again for
+/// it. A piece that would be read through two different loops is stored instead.
 void BlockFormer::formGroups() {
-  for (Operation &op : block) {
-    if (!isPiece(&op) || isContraction(&op) || isa<kernel::ConstantOp>(op))
-      continue;
-    if ((freePieces.contains(&op) && !needsMemory(&op)) ||
-        (op.use_empty() && !accumulated.contains(&op)))
-      continue;
-    Group group;
-    group.anchors = {&op};
-    group.task = taskOf(&op);
-    group.first = group.last = positions[&op];
-    group.hasReduction = KernelNest::isReduction(&op);
-    SmallVector<Operation *> stack = {&op};
-    int number = groups.size();
-    while (!stack.empty()) {
-      Operation *piece = stack.pop_back_val();
-      if (!group.ops.insert(piece))
+  bool again = true;
+  while (again) {
+    again = false;
+    groups.clear();
+    anchorGroup.clear();
+    containing.clear();
+    for (Operation &op : block) {
+      if (!isPiece(&op) || isContraction(&op) || isa<kernel::ConstantOp>(op))
         continue;
-      containing[piece].push_back(number);
-      for (Value operand : piece->getOperands())
-        if (Operation *def = localDef(operand); def && freePieces.contains(def)) {
-          // A table is memory.
-          bool isTable = isa<kernel::GatherOp>(piece) && operand == piece->getOperand(0);
-          if (!isTable || isa<kernel::ConstantOp>(def))
-            stack.push_back(def);
+      if ((freePieces.contains(&op) && !stored.contains(&op) && !needsMemory(&op)) ||
+          (op.use_empty() && !accumulated.contains(&op)))
+        continue;
+      int number = groups.size();
+      groups.push_back(closureOf(&op));
+      anchorGroup[&op] = number;
+      for (Operation *piece : groups.back().ops)
+        containing[piece].push_back(number);
+      if (groups.back().ops.size() == 1 || isOneNest(groups.back()))
+        continue;
+      for (Value operand : op.getOperands())
+        if (Operation *def = localDef(operand);
+            def && freePieces.contains(def) && !isa<kernel::ConstantOp>(def)) {
+          freePieces.erase(def);
+          stored.insert(def);
+          again = true;
         }
     }
-    sortOps(group);
-    anchorGroup[&op] = number;
-    groups.push_back(std::move(group));
   }
+}
+
+BlockFormer::Group BlockFormer::closureOf(Operation *anchor) const {
+  Group group;
+  group.anchors = {anchor};
+  group.task = taskOf(anchor);
+  group.first = group.last = positions.lookup(anchor);
+  group.hasReduction = KernelNest::isReduction(anchor);
+  SmallVector<Operation *> stack = {anchor};
+  while (!stack.empty()) {
+    Operation *piece = stack.pop_back_val();
+    if (!group.ops.insert(piece))
+      continue;
+    for (Value operand : piece->getOperands())
+      if (Operation *def = localDef(operand); def && freePieces.contains(def)) {
+        // A table is memory.
+        bool isTable = isa<kernel::GatherOp>(piece) && operand == piece->getOperand(0);
+        if (!isTable || isa<kernel::ConstantOp>(def))
+          stack.push_back(def);
+      }
+  }
+  sortOps(group);
+  return group;
+}
+
+bool BlockFormer::isOneNest(const Group &group) {
+  SmallVector<Value> inputs = inputsOf(group);
+  SmallVector<SmallVector<int64_t>> strides;
+  for (Value input : inputs)
+    strides.push_back(rowMajor(typeOf(input).getShape()));
+  kernel::FuncOp func = buildFunc(group.ops.getArrayRef(), inputs, strides,
+                                  SmallVector<Value>(group.anchors[0]->getResults()));
+  ScopedDiagnosticHandler quiet(builder.getContext(), [](Diagnostic &) { return success(); });
+  bool good = succeeded(KernelNest(func, context.mesh).analyze());
+  func->erase();
+  return good;
 }
 
 SmallVector<Value> BlockFormer::inputsOf(const Group &group) const {

@@ -100,23 +100,25 @@ private:
       auto type = llvm::cast<RankedTensorType>(argument.getType());
       BufferInfo info;
       info.bytes = localBytes(type);
-      if (llvm::StringRef name = program.getArgumentVariable(i); !name.empty()) {
+      if (llvm::StringRef name = program.getArgumentVariable(i);
+          !name.empty()) {
         auto found = variables.find(name);
         if (found == variables.end())
           return program.emitOpError("expects argument ")
-                 << i << " to be bound to a variable of the model, got '" << name
-                 << "'";
+                 << i << " to be bound to a variable of the model, got '"
+                 << name << "'";
         if (int64_t(found->second.getBytes()) != info.bytes)
           return program.emitOpError("expects argument ")
-                 << i << " to have the local type of variable '" << name << "', "
-                 << found->second.getBytes() << " bytes, got " << type;
+                 << i << " to have the local type of variable '" << name
+                 << "', " << found->second.getBytes() << " bytes, got " << type;
         info.kind = BufferInfo::Kind::Variable;
         info.variable = name;
         info.name = name.str();
       } else {
         if (type.getEncoding())
           return program.emitOpError("expects input '")
-                 << program.getArgumentInput(i) << "' to be whole, got " << type;
+                 << program.getArgumentInput(i) << "' to be whole, got "
+                 << type;
         info.kind = BufferInfo::Kind::Input;
         info.name = program.getArgumentInput(i).str();
         info.binding = inputs.size();
@@ -160,7 +162,8 @@ private:
     for (Operation &op : body)
       if (!op.hasTrait<OpTrait::IsTerminator>() && failed(visit(&op, Loop)))
         return failure();
-    for (auto [i, value] : llvm::enumerate(body.getTerminator()->getOperands())) {
+    for (auto [i, value] :
+         llvm::enumerate(body.getTerminator()->getOperands())) {
       Place accumulator = places.lookup(loop.getInits()[i]);
       Place place = places.lookup(value);
       if (place.buffer != accumulator.buffer ||
@@ -200,9 +203,8 @@ private:
           input.byteOffset +
           static_cast<int64_t>(view.getOffset()) * elementBytes(type);
       place.strides = llvm::to_vector(view.getStrides());
-      place.contiguous =
-          llvm::ArrayRef<int64_t>(place.strides) ==
-          llvm::ArrayRef<int64_t>(rowMajor(type.getShape()));
+      place.contiguous = llvm::ArrayRef<int64_t>(place.strides) ==
+                         llvm::ArrayRef<int64_t>(rowMajor(type.getShape()));
       places[view.getOutput()] = place;
       return success();
     }
@@ -224,9 +226,9 @@ private:
       tie(contract.getOutput(), contract.getDest());
     } else if (auto fill = llvm::dyn_cast<kernel::FillOp>(op)) {
       const Place &place = places.find(fill.getDest())->second;
-      if (place.byteOffset != 0 ||
-          buffers[place.buffer].bytes !=
-              localBytes(llvm::cast<RankedTensorType>(fill.getDest().getType())))
+      if (place.byteOffset != 0 || buffers[place.buffer].bytes !=
+                                       localBytes(llvm::cast<RankedTensorType>(
+                                           fill.getDest().getType())))
         return fill.emitOpError("expects a whole buffer as destination");
       addUse(action, fill.getDest(), false, true);
       tie(fill.getOutput(), fill.getDest());
@@ -302,7 +304,8 @@ private:
             info.variable != variable || place.byteOffset != 0 ||
             !place.contiguous)
           return program.emitOpError("expects variable '")
-                 << variable << "' to be updated in place; its new value is in '"
+                 << variable
+                 << "' to be updated in place; its new value is in '"
                  << info.name << "'";
         continue;
       }
@@ -466,9 +469,9 @@ LogicalResult EntryBuilder::emit() {
       actor::StreamOp::create(builder, loc, actor::StreamType::get(context),
                               builder.getStringAttr("compute"))};
   if (usesComm)
-    streams.push_back(
-        actor::StreamOp::create(builder, loc, actor::StreamType::get(context),
-                                builder.getStringAttr("comm")));
+    streams.push_back(actor::StreamOp::create(builder, loc,
+                                              actor::StreamType::get(context),
+                                              builder.getStringAttr("comm")));
 
   bufferValues.resize(buffers.size());
   auto optional = [&](int64_t index) {
@@ -598,8 +601,9 @@ LogicalResult EntryBuilder::emitAction(const Action &action) {
         auto numbers = llvm::dyn_cast<DenseI64ArrayAttr>(expression);
         if (!numbers || numbers.size() < 2 || numbers.asArrayRef().back() < 0 ||
             numbers.asArrayRef().back() > 2)
-          return func.emitOpError("expects scalars as array<i64: size, axes..., "
-                                  "kind>, got ")
+          return func.emitOpError(
+                     "expects scalars as array<i64: size, axes..., "
+                     "kind>, got ")
                  << expression;
         llvm::ArrayRef<int64_t> array = numbers.asArrayRef();
         indices.push_back(
@@ -617,9 +621,8 @@ LogicalResult EntryBuilder::emitAction(const Action &action) {
   if (auto contract = llvm::dyn_cast<kernel::ContractOp>(action.op)) {
     std::array<ContractOperand, 3> operands;
     unsigned numLoops = 0;
-    for (auto [i, value] : llvm::enumerate(
-             ValueRange{contract.getLhs(), contract.getRhs(),
-                        contract.getDest()})) {
+    for (auto [i, value] : llvm::enumerate(ValueRange{
+             contract.getLhs(), contract.getRhs(), contract.getDest()})) {
       AffineMap map =
           llvm::cast<AffineMapAttr>(contract.getMaps()[i]).getValue();
       numLoops = map.getNumDims();
@@ -644,8 +647,8 @@ LogicalResult EntryBuilder::emitAction(const Action &action) {
     actor::ContractDimAttr k = contractDim(nest.k);
     actor::ContractOp::create(
         builder, loc, values[0], values[1], values[2],
-        builder.getDenseI64ArrayAttr(offsets), builder.getArrayAttr(loops), m, n,
-        k, contract.getAccumulate() ? builder.getUnitAttr() : UnitAttr(),
+        builder.getDenseI64ArrayAttr(offsets), builder.getArrayAttr(loops), m,
+        n, k, contract.getAccumulate() ? builder.getUnitAttr() : UnitAttr(),
         TypeAttr::get(operands[2].type.getElementType()), site);
     return success();
   }
@@ -653,15 +656,16 @@ LogicalResult EntryBuilder::emitAction(const Action &action) {
     add(fill.getDest());
     auto type = llvm::cast<RankedTensorType>(fill.getDest().getType());
     actor::FillOp::create(builder, loc, fill.getValueAttr(),
-                          TypeAttr::get(type.getElementType()), values[0], site);
+                          TypeAttr::get(type.getElementType()), values[0],
+                          site);
     return success();
   }
   add(action.op->getOperand(0));
   add(action.op->getOperand(1));
-  actor::PhaseOp::create(
-      builder, loc, actor::PhaseAttr::get(context, action.phase),
-      collectives[action.op], values[0], values[1],
-      builder.getDenseI64ArrayAttr(offsets), site);
+  actor::PhaseOp::create(builder, loc,
+                         actor::PhaseAttr::get(context, action.phase),
+                         collectives[action.op], values[0], values[1],
+                         builder.getDenseI64ArrayAttr(offsets), site);
   return success();
 }
 

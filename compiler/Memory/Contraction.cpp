@@ -32,9 +32,11 @@ llvm::SmallVector<ContractLoop> merge(llvm::ArrayRef<ContractLoop> group,
   llvm::SmallVector<ContractLoop> merged;
   for (size_t i : order) {
     const ContractLoop &inner = group[i];
-    bool contiguous = !merged.empty() && merged.back().constant && inner.constant;
+    bool contiguous =
+        !merged.empty() && merged.back().constant && inner.constant;
     for (int o = 0; contiguous && o < 3; ++o)
-      contiguous = merged.back().strides[o] == inner.strides[o] * inner.capacity;
+      contiguous =
+          merged.back().strides[o] == inner.strides[o] * inner.capacity;
     if (!contiguous) {
       merged.push_back(inner);
       continue;
@@ -69,10 +71,9 @@ int64_t unitStride(const ContractLoop *other, int operand) {
 
 } // namespace
 
-ContractNest
-collapseContraction(unsigned numLoops,
-                    const std::array<ContractOperand, 3> &operands,
-                    dist::MeshAttr mesh) {
+ContractNest collapseContraction(unsigned numLoops,
+                                 const std::array<ContractOperand, 3> &operands,
+                                 dist::MeshAttr mesh) {
   llvm::SmallVector<ContractLoop> loops(numLoops);
   llvm::SmallVector<unsigned> present(numLoops, 0);
   for (int i = 0; i < 3; ++i) {

@@ -10,9 +10,9 @@ namespace weir::compiler {
 
 /// One loop of a contraction over A, B and C.
 struct ContractLoop {
-  int64_t capacity = 1;   // iterations on the largest shard
-  dist::ShardDim dim;     // how many on a given rank
-  bool constant = true;   // the same number on every rank
+  int64_t capacity = 1;                       // iterations on the largest shard
+  dist::ShardDim dim;                         // how many on a given rank
+  bool constant = true;                       // the same number on every rank
   std::array<int64_t, 3> strides = {0, 0, 0}; // elements of A, B, C
 };
 

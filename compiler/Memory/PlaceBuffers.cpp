@@ -51,8 +51,7 @@ LogicalResult addReuseEdges(EntryOp entry) {
         continue;
       size_t index = std::max<int64_t>(*microBatch, 0);
       if (index >= firingsOf[wait.before].size())
-        return graph.actors[firing.actor].emitOpError(
-                   "waits for '")
+        return graph.actors[firing.actor].emitOpError("waits for '")
                << graph.actors[wait.before].getName()
                << "', which comes later in the order of actors";
       after(firingsOf[wait.before][index]);
@@ -63,12 +62,11 @@ LogicalResult addReuseEdges(EntryOp entry) {
         auto buffer = access.buffer.getDefiningOp<BufferOp>();
         if (!buffer.getSegment())
           continue;
-        auto [history, inserted] = histories.insert(
-            {buffer.getSegment(), ByteHistory(numStreams)});
-        history->second.use(buffer.getOffset(),
-                            buffer.getOffset() + buffer.getBytes(),
-                            firing.stream, firing.position, access.writes,
-                            needed);
+        auto [history, inserted] =
+            histories.insert({buffer.getSegment(), ByteHistory(numStreams)});
+        history->second.use(
+            buffer.getOffset(), buffer.getOffset() + buffer.getBytes(),
+            firing.stream, firing.position, access.writes, needed);
       }
     for (int s = 0; s < numStreams; ++s) {
       if (needed[s] <= clock[s])
@@ -76,8 +74,7 @@ LogicalResult addReuseEdges(EntryOp entry) {
       int64_t before = byStream[s][needed[s] - 1];
       const Firing &earlier = firings[before];
       bool bothEach = earlier.microBatch >= 0 && firing.microBatch >= 0;
-      int64_t distance =
-          bothEach ? firing.microBatch - earlier.microBatch : 0;
+      int64_t distance = bothEach ? firing.microBatch - earlier.microBatch : 0;
       if (distance > 1)
         return graph.actors[firing.actor].emitOpError("shares memory with '")
                << graph.actors[earlier.actor].getName() << "' of " << distance

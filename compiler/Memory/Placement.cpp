@@ -23,8 +23,8 @@ int64_t roundUp(int64_t bytes, int64_t alignment) {
 /// Free ranges below a growing top, by address and by size.
 class FreeList {
 public:
-  /// The smallest range that holds `bytes`, the lowest one among equals. Without
-  /// one the top grows, starting in the range that touches it.
+  /// The smallest range that holds `bytes`, the lowest one among equals.
+  /// Without one the top grows, starting in the range that touches it.
   int64_t take(int64_t bytes) {
     auto found = bySize.lower_bound({bytes, 0});
     if (found != bySize.end()) {
@@ -88,7 +88,9 @@ Placement bestFit(const std::vector<PlacementItem> &items, int64_t alignment,
   auto begin = [&](size_t i) {
     return reversed ? -items[i].end : items[i].begin;
   };
-  auto end = [&](size_t i) { return reversed ? -items[i].begin : items[i].end; };
+  auto end = [&](size_t i) {
+    return reversed ? -items[i].begin : items[i].end;
+  };
   std::vector<size_t> starts(items.size()), ends(items.size());
   std::iota(starts.begin(), starts.end(), 0);
   ends = starts;
@@ -168,7 +170,8 @@ Placement placeBuffers(const std::vector<PlacementItem> &items,
   std::iota(order.begin(), order.end(), 0);
   auto sortedBy = [&](auto key) {
     std::sort(order.begin(), order.end(), [&](size_t a, size_t b) {
-      return std::make_pair(key(items[a]), a) < std::make_pair(key(items[b]), b);
+      return std::make_pair(key(items[a]), a) <
+             std::make_pair(key(items[b]), b);
     });
     return order;
   };
@@ -203,9 +206,8 @@ int64_t liveBytes(const std::vector<PlacementItem> &items, int64_t alignment) {
   return most;
 }
 
-std::pair<int64_t, int64_t>
-findOverlap(const std::vector<PlacementItem> &items,
-            const std::vector<int64_t> &offsets) {
+std::pair<int64_t, int64_t> findOverlap(const std::vector<PlacementItem> &items,
+                                        const std::vector<int64_t> &offsets) {
   // Sweep over time; among live items, neighbours in memory are compared. As
   // long as none overlap, only neighbours of a newcomer can.
   std::vector<std::pair<int64_t, int64_t>> events; // position, item or ~item

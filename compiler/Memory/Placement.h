@@ -33,9 +33,8 @@ int64_t liveBytes(const std::vector<PlacementItem> &items, int64_t alignment);
 
 /// Indices of two items that overlap in time and in memory, or (-1, -1). Sizes
 /// are taken as they are, without alignment. O(n log n).
-std::pair<int64_t, int64_t>
-findOverlap(const std::vector<PlacementItem> &items,
-            const std::vector<int64_t> &offsets);
+std::pair<int64_t, int64_t> findOverlap(const std::vector<PlacementItem> &items,
+                                        const std::vector<int64_t> &offsets);
 
 } // namespace weir::compiler
 

@@ -27,14 +27,12 @@ EntryGraph::EntryGraph(EntryOp entryOp) : entry(entryOp) {
       waits[consumer].push_back({producer, 0});
       // The slot is free again for the producer's later firing.
       if (firesForEach(producer) && firesForEach(consumer))
-        waits[producer].push_back(
-            {consumer, reg.getSlots()});
+        waits[producer].push_back({consumer, reg.getSlots()});
     }
   }
   for (ReuseOp reuse : entry.getBody().getOps<ReuseOp>())
     waits[actorIndex[reuse.getAfter()]].push_back(
-        {actorIndex[reuse.getBefore()],
-         reuse.getDistance()});
+        {actorIndex[reuse.getBefore()], reuse.getDistance()});
 }
 
 bool EntryGraph::firesForEach(int actor) const {
@@ -170,8 +168,8 @@ std::vector<Lifetime> computeLifetimes(EntryOp entry) {
     lifetime.item.bytes =
         (buffer.getSlots() - 1) * buffer.getSlotStride() + buffer.getBytes();
     // Contents that pass from one micro-batch to the next, or come from before
-    // the loop, or are wanted after it, stay where they are for all of it. So do
-    // several slots.
+    // the loop, or are wanted after it, stay where they are for all of it. So
+    // do several slots.
     bool outside = use.first < loopBegin || use.last >= loopEnd;
     if (use.inLoop &&
         (buffer.getCarried() || outside || buffer.getSlots() > 1)) {
@@ -192,9 +190,8 @@ EntryMemory measureMemory(EntryOp entry) {
     items.push_back(lifetime.item);
     ++memory.numBuffers;
     if (lifetime.buffer.getSegment())
-      memory.highWater =
-          std::max(memory.highWater, lifetime.buffer.getOffset() +
-                                                  lifetime.item.bytes);
+      memory.highWater = std::max(
+          memory.highWater, lifetime.buffer.getOffset() + lifetime.item.bytes);
   }
   memory.live = liveBytes(items, bufferAlignment);
   return memory;

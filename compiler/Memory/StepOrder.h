@@ -11,7 +11,7 @@ namespace weir::compiler {
 
 /// One firing of an actor in an unrolled step.
 struct Firing {
-  int actor = 0;       // index in order of the entry's actors
+  int actor = 0; // index in order of the entry's actors
   int64_t microBatch = -1;
   int stream = 0;
   int64_t position = 0; // in its stream
@@ -55,9 +55,9 @@ class ByteHistory {
 public:
   explicit ByteHistory(int numStreams) : numStreams(numStreams) {}
 
-  /// Uses [begin, end) in firing `position` of `stream`. `needed` is raised, for
-  /// each other stream, to one more than the position of its last firing whose
-  /// use of these bytes conflicts.
+  /// Uses [begin, end) in firing `position` of `stream`. `needed` is raised,
+  /// for each other stream, to one more than the position of its last firing
+  /// whose use of these bytes conflicts.
   void use(int64_t begin, int64_t end, int stream, int64_t position,
            bool writes, Clock &needed);
 

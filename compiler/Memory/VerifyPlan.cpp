@@ -26,8 +26,8 @@ struct VerifyPlanPass : impl::VerifyPlanPassBase<VerifyPlanPass> {
   void runOnOperation() override {
     bool failed = false;
     getOperation()->walk([&](EntryOp entry) {
-      failed |= mlir::failed(verifyMemory(entry)) ||
-                mlir::failed(verifyOrder(entry));
+      failed |=
+          mlir::failed(verifyMemory(entry)) || mlir::failed(verifyOrder(entry));
     });
     if (failed)
       signalPassFailure();
@@ -126,15 +126,15 @@ struct VerifyPlanPass : impl::VerifyPlanPassBase<VerifyPlanPass> {
                              : firing.microBatch % buffer.getSlots();
           int64_t begin = buffer.getOffset() + slot * buffer.getSlotStride();
           Clock needed(numStreams, 0);
-          auto [history, inserted] = histories.insert(
-              {buffer.getSegment(), ByteHistory(numStreams)});
+          auto [history, inserted] =
+              histories.insert({buffer.getSegment(), ByteHistory(numStreams)});
           history->second.use(begin, begin + buffer.getBytes(), firing.stream,
                               firing.position, access.writes, needed);
           for (int s = 0; s < numStreams; ++s)
             if (needed[s] > clock[s])
               return action.emitOpError("uses the memory of '")
-                     << buffer.getName() << "' in "
-                     << nameOf(graph, firing) << " without waiting for "
+                     << buffer.getName() << "' in " << nameOf(graph, firing)
+                     << " without waiting for "
                      << nameOf(graph, firings[byStream[s][needed[s] - 1]]);
         }
       clocks[f] = std::move(clock);
@@ -162,9 +162,9 @@ struct VerifyPlanPass : impl::VerifyPlanPassBase<VerifyPlanPass> {
         }
     }
     path.push_back(current);
-    InFlightDiagnostic diagnostic =
-        graph.entry.emitOpError("'") << graph.entry.getName()
-                                     << "' waits for itself: ";
+    InFlightDiagnostic diagnostic = graph.entry.emitOpError("'")
+                                    << graph.entry.getName()
+                                    << "' waits for itself: ";
     llvm::interleave(
         llvm::ArrayRef<int64_t>(path).drop_front(seen[current]),
         [&](int64_t f) { diagnostic << nameOf(graph, firings[f]); },

@@ -73,8 +73,7 @@ struct PartitionStagesPass
         builder.getI64IntegerAttr(0), builder.getArrayAttr(tasks),
         builder.getStringAttr(pipe::formatSchedule(schedule)),
         entry.getArgAttrsAttr(), entry.getResAttrsAttr());
-    program->setDiscardableAttrs(
-        llvm::to_vector(entry->getDiscardableAttrs()));
+    program->setDiscardableAttrs(llvm::to_vector(entry->getDiscardableAttrs()));
     program.getBody().takeBody(entry.getBody());
     Operation *terminator = program.getBody().front().getTerminator();
     builder.setInsertionPoint(terminator);

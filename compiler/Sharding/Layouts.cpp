@@ -10,13 +10,15 @@ namespace weir::compiler {
 RankedTensorType withoutEncoding(Type type) {
   auto tensor = cast<RankedTensorType>(type);
   if (auto shard = dyn_cast_if_present<dist::ShardAttr>(tensor.getEncoding()))
-    return RankedTensorType::get(dist::getLogicalShape(tensor), tensor.getElementType());
+    return RankedTensorType::get(dist::getLogicalShape(tensor),
+                                 tensor.getElementType());
   return RankedTensorType::get(tensor.getShape(), tensor.getElementType());
 }
 
 RankedTensorType withLayout(Type type, dist::LayoutAttr layout) {
   auto tensor = withoutEncoding(type);
-  return RankedTensorType::get(tensor.getShape(), tensor.getElementType(), layout);
+  return RankedTensorType::get(tensor.getShape(), tensor.getElementType(),
+                               layout);
 }
 
 dist::LayoutAttr layoutOf(Value value) {
@@ -42,7 +44,8 @@ TypedAttr retypeElements(TypedAttr value, RankedTensorType type) {
     return cast<TypedAttr>(elements.reshape(type));
   }
   if (auto resource = dyn_cast<DenseResourceElementsAttr>(value))
-    return cast<TypedAttr>(DenseResourceElementsAttr::get(type, resource.getRawHandle()));
+    return cast<TypedAttr>(
+        DenseResourceElementsAttr::get(type, resource.getRawHandle()));
   return value;
 }
 
@@ -66,13 +69,15 @@ StringRef nameOf(Operation *op) {
 std::string describe(Operation *op) {
   StringRef name = nameOf(op);
   std::string kind = op->getName().getStringRef().str();
-  return name.empty() ? "'" + kind + "'" : "'" + name.str() + "' (" + kind + ")";
+  return name.empty() ? "'" + kind + "'"
+                      : "'" + name.str() + "' (" + kind + ")";
 }
 
 void updateEntryType(graph::EntryOp entry) {
   Block &block = entry.getBody().front();
-  entry.setFunctionType(FunctionType::get(entry.getContext(), block.getArgumentTypes(),
-                                          block.getTerminator()->getOperandTypes()));
+  entry.setFunctionType(
+      FunctionType::get(entry.getContext(), block.getArgumentTypes(),
+                        block.getTerminator()->getOperandTypes()));
 }
 
 } // namespace weir::compiler

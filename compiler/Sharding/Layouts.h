@@ -21,7 +21,8 @@ mlir::RankedTensorType localTypeOf(mlir::Type type, dist::MeshAttr mesh);
 
 /// The elements as a value of another type of equal element type: a splat in
 /// any shape, other elements in a type of the same shape.
-mlir::TypedAttr retypeElements(mlir::TypedAttr value, mlir::RankedTensorType type);
+mlir::TypedAttr retypeElements(mlir::TypedAttr value,
+                               mlir::RankedTensorType type);
 
 /// Bytes of a tensor of the type's shape.
 double bytesOf(mlir::Type type);

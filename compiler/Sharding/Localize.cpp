@@ -40,15 +40,17 @@ private:
     if (auto signature = op->getAttrOfType<dist::SignatureAttr>(
             dist::DistDialect::getSignatureAttrName()))
       layout = signature.getResults()[result.getResultNumber()];
-    return layout ? layout.getAxes()[mesh.getTimeAxis()] : AxisLayout::broadcast();
+    return layout ? layout.getAxes()[mesh.getTimeAxis()]
+                  : AxisLayout::broadcast();
   }
 
-  /// Whether the op is a sum over the micro-batches: the end of the loop for its
-  /// operand.
+  /// Whether the op is a sum over the micro-batches: the end of the loop for
+  /// its operand.
   bool endsLoop(Operation *op) {
     auto reshard = dyn_cast<dist::ReshardOp>(op);
     int time = mesh.getTimeAxis();
-    return reshard && time >= 0 && reshard.getFrom().getAxes()[time].isPartial() &&
+    return reshard && time >= 0 &&
+           reshard.getFrom().getAxes()[time].isPartial() &&
            reshard.getTo().getAxes()[time].isBroadcast();
   }
 
@@ -84,8 +86,8 @@ private:
       for (OpResult result : op.getResults())
         result.setType(localTypeOf(result.getType(), mesh));
       if (auto constant = dyn_cast<graph::ConstantOp>(op))
-        constant.setValueAttr(
-            retypeElements(constant.getValue(), constant.getOutput().getType()));
+        constant.setValueAttr(retypeElements(constant.getValue(),
+                                             constant.getOutput().getType()));
       op.removeAttr(dist::DistDialect::getSignatureAttrName());
     }
     for (Operation &op : llvm::make_early_inc_range(block)) {
@@ -94,7 +96,8 @@ private:
         continue;
       Value input = conversion.getOperand(0), output = conversion.getResult(0);
       if (input.getType() != output.getType())
-        return conversion.emitError("expects a cast between a type and its local one, got ")
+        return conversion.emitError(
+                   "expects a cast between a type and its local one, got ")
                << input.getType() << " and " << output.getType()
                << "; run weir-lower-reshards";
       output.replaceAllUsesWith(input);
@@ -104,26 +107,31 @@ private:
     return success();
   }
 
-  Value neutral(OpBuilder &builder, Location loc, RankedTensorType type, Reduction reduction) {
+  Value neutral(OpBuilder &builder, Location loc, RankedTensorType type,
+                Reduction reduction) {
     Type element = type.getElementType();
     TypedAttr value;
     if (auto number = dyn_cast<FloatType>(element)) {
       double infinity = std::numeric_limits<double>::infinity();
-      value = builder.getFloatAttr(number, reduction == Reduction::Sum   ? 0
-                                           : reduction == Reduction::Max ? -infinity
-                                                                         : infinity);
+      value = builder.getFloatAttr(number, reduction == Reduction::Sum ? 0
+                                           : reduction == Reduction::Max
+                                               ? -infinity
+                                               : infinity);
     } else {
       unsigned width = element.getIntOrFloatBitWidth();
       value = builder.getIntegerAttr(
-          element, reduction == Reduction::Sum   ? APInt::getZero(width)
-                   : reduction == Reduction::Max ? APInt::getSignedMinValue(width)
-                                                 : APInt::getSignedMaxValue(width));
+          element, reduction == Reduction::Sum ? APInt::getZero(width)
+                   : reduction == Reduction::Max
+                       ? APInt::getSignedMinValue(width)
+                       : APInt::getSignedMaxValue(width));
     }
     return graph::ConstantOp::create(
-        builder, loc, type, cast<TypedAttr>(DenseElementsAttr::get(type, Attribute(value))));
+        builder, loc, type,
+        cast<TypedAttr>(DenseElementsAttr::get(type, Attribute(value))));
   }
 
-  Value combine(OpBuilder &builder, Location loc, Value a, Value b, Reduction reduction) {
+  Value combine(OpBuilder &builder, Location loc, Value a, Value b,
+                Reduction reduction) {
     switch (reduction) {
     case Reduction::Sum:
       return graph::AddOp::create(builder, loc, a.getType(), a, b);
@@ -135,8 +143,8 @@ private:
     llvm_unreachable("unknown reduction");
   }
 
-  /// Moves the ops of the loop into one `dist.micro_batches` at the place of the
-  /// last of them; in front of it what it needs, behind it what needs it.
+  /// Moves the ops of the loop into one `dist.micro_batches` at the place of
+  /// the last of them; in front of it what it needs, behind it what needs it.
   LogicalResult formLoop(graph::EntryOp entry) {
     if (sums.empty()) {
       for (Operation &op : llvm::make_early_inc_range(
@@ -151,9 +159,11 @@ private:
     DenseSet<Operation *> behind;
     SmallVector<Operation *> body, after;
     for (Operation &op : block.without_terminator()) {
-      bool depends = endsLoop(&op) || llvm::any_of(op.getOperands(), [&](Value operand) {
-        return operand.getDefiningOp() && behind.contains(operand.getDefiningOp());
-      });
+      bool depends =
+          endsLoop(&op) || llvm::any_of(op.getOperands(), [&](Value operand) {
+            return operand.getDefiningOp() &&
+                   behind.contains(operand.getDefiningOp());
+          });
       if (!inLoop.contains(&op)) {
         if (depends) {
           behind.insert(&op);
@@ -163,7 +173,8 @@ private:
       }
       if (depends)
         return op.emitError("expects ")
-               << describe(&op) << " to run in the micro-batch loop without what the loop sums "
+               << describe(&op)
+               << " to run in the micro-batch loop without what the loop sums "
                << "up";
       body.push_back(&op);
     }
@@ -172,7 +183,8 @@ private:
     // One accumulator for a value, however often it is reduced.
     llvm::MapVector<Value, Reduction> accumulated;
     for (dist::ReshardOp sum : sums)
-      accumulated.insert({sum.getInput(), sum.getFrom().getAxes()[time].reduction});
+      accumulated.insert(
+          {sum.getInput(), sum.getFrom().getAxes()[time].reduction});
     SmallVector<Value> inits;
     SmallVector<Type> types;
     SmallVector<Location> locations;
@@ -182,15 +194,18 @@ private:
       types.push_back(type);
       locations.push_back(value.getLoc());
     }
-    auto loop = dist::MicroBatchesOp::create(builder, entry.getLoc(), types, inits);
-    Block *inner = builder.createBlock(&loop.getBody(), loop.getBody().end(), types, locations);
+    auto loop =
+        dist::MicroBatchesOp::create(builder, entry.getLoc(), types, inits);
+    Block *inner = builder.createBlock(&loop.getBody(), loop.getBody().end(),
+                                       types, locations);
     for (Operation *op : body)
       op->moveBefore(inner, inner->end());
     builder.setInsertionPointToEnd(inner);
     SmallVector<Value> yielded;
     for (auto [i, entry] : llvm::enumerate(accumulated))
-      yielded.push_back(combine(builder, entry.first.getLoc(), inner->getArgument(i),
-                                entry.first, entry.second));
+      yielded.push_back(combine(builder, entry.first.getLoc(),
+                                inner->getArgument(i), entry.first,
+                                entry.second));
     dist::YieldOp::create(builder, entry.getLoc(), yielded);
     llvm::DenseMap<Value, Value> results;
     for (auto [i, entry] : llvm::enumerate(accumulated))

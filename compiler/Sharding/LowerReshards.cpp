@@ -20,7 +20,8 @@ namespace {
 class ReshardLowering {
 public:
   ReshardLowering(dist::ReshardOp op, dist::MeshAttr mesh)
-      : op(op), mesh(mesh), builder(op), logical(withoutEncoding(op.getInput().getType())),
+      : op(op), mesh(mesh), builder(op),
+        logical(withoutEncoding(op.getInput().getType())),
         layout(op.getFrom().getAxes()) {}
 
   FailureOr<Value> lower() {
@@ -36,15 +37,16 @@ public:
         LayoutAttr from = attribute(layout);
         layout[time] = AxisLayout::broadcast();
         LayoutAttr to = attribute(layout);
-        value = dist::ReshardOp::create(builder, op.getLoc(), withLayout(logical, to), value,
-                                        from, to);
+        value = dist::ReshardOp::create(
+            builder, op.getLoc(), withLayout(logical, to), value, from, to);
       } else if (layout[time].isBroadcast() && timeGoal.isSplit()) {
         goal[time] = AxisLayout::broadcast();
       }
     }
     FailureOr<SmallVector<ReshardStep>> steps = planReshard(layout, goal, mesh);
     if (failed(steps))
-      return op.emitOpError("expects a reshard that stays within a micro-batch, got ")
+      return op.emitOpError(
+                 "expects a reshard that stays within a micro-batch, got ")
              << op.getFrom() << " to " << op.getTo();
     value = cast(value, localType());
     for (const ReshardStep &step : *steps)
@@ -71,7 +73,8 @@ private:
   Value cast(Value value, Type type) {
     if (value.getType() == type)
       return value;
-    return UnrealizedConversionCastOp::create(builder, op.getLoc(), type, value).getResult(0);
+    return UnrealizedConversionCastOp::create(builder, op.getLoc(), type, value)
+        .getResult(0);
   }
 
   Value emit(const ReshardStep &step, Value value) {
@@ -82,30 +85,34 @@ private:
     Operation *made = nullptr;
     switch (step.kind) {
     case ReshardStep::Kind::LocalSlice:
-      made = dist::LocalSliceOp::create(builder, loc, type, value, step.axes, step.dim);
+      made = dist::LocalSliceOp::create(builder, loc, type, value, step.axes,
+                                        step.dim);
       break;
     case ReshardStep::Kind::ReduceScatter:
-      made = dist::ReduceScatterOp::create(builder, loc, type, value, Value(), step.axes,
-                                           step.dim, step.reduction);
+      made = dist::ReduceScatterOp::create(builder, loc, type, value, Value(),
+                                           step.axes, step.dim, step.reduction);
       break;
     case ReshardStep::Kind::AllToAll:
-      made = dist::AllToAllOp::create(builder, loc, type, value, Value(), step.axes, step.dim,
-                                      step.toDim);
+      made = dist::AllToAllOp::create(builder, loc, type, value, Value(),
+                                      step.axes, step.dim, step.toDim);
       break;
     case ReshardStep::Kind::AllReduce:
-      made = dist::AllReduceOp::create(builder, loc, type, value, Value(), step.axes,
-                                       step.reduction);
+      made = dist::AllReduceOp::create(builder, loc, type, value, Value(),
+                                       step.axes, step.reduction);
       break;
     case ReshardStep::Kind::AllGather:
-      made = dist::AllGatherOp::create(builder, loc, type, value, Value(), step.axes, step.dim);
+      made = dist::AllGatherOp::create(builder, loc, type, value, Value(),
+                                       step.axes, step.dim);
       break;
     case ReshardStep::Kind::ToPartial:
-      made = dist::PartialOp::create(builder, loc, type, value, step.axes, step.reduction);
+      made = dist::PartialOp::create(builder, loc, type, value, step.axes,
+                                     step.reduction);
       break;
     }
     // weir-localize reads from it what the type does not say: partial values.
     made->setAttr(dist::DistDialect::getSignatureAttrName(),
-                  dist::SignatureAttr::get(op.getContext(), {before}, {attribute(layout)}));
+                  dist::SignatureAttr::get(op.getContext(), {before},
+                                           {attribute(layout)}));
     return made->getResult(0);
   }
 
@@ -116,14 +123,16 @@ private:
   SmallVector<AxisLayout, 4> layout;
 };
 
-class LowerReshards : public compiler::impl::LowerReshardsPassBase<LowerReshards> {
+class LowerReshards
+    : public compiler::impl::LowerReshardsPassBase<LowerReshards> {
 public:
   void runOnOperation() override {
     dist::MeshAttr mesh = dist::getMesh(getOperation());
     if (!mesh)
       return;
     for (auto entry : getOperation().getOps<graph::EntryOp>()) {
-      SmallVector<dist::ReshardOp> reshards(entry.getBody().front().getOps<dist::ReshardOp>());
+      SmallVector<dist::ReshardOp> reshards(
+          entry.getBody().front().getOps<dist::ReshardOp>());
       for (dist::ReshardOp reshard : reshards) {
         FailureOr<Value> value = ReshardLowering(reshard, mesh).lower();
         if (failed(value)) {

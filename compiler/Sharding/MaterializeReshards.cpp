@@ -37,33 +37,41 @@ private:
     Block &block = entry.getBody().front();
     StringRef layoutName = dist::DistDialect::getLayoutAttrName();
     for (BlockArgument argument : block.getArguments()) {
-      auto layout = entry.getArgAttrOfType<LayoutAttr>(argument.getArgNumber(), layoutName);
+      auto layout = entry.getArgAttrOfType<LayoutAttr>(argument.getArgNumber(),
+                                                       layoutName);
       if (!layout)
         return entry.emitOpError("expects argument ")
-               << argument.getArgNumber() << " to have a layout; run weir-propagate-layouts";
+               << argument.getArgNumber()
+               << " to have a layout; run weir-propagate-layouts";
       argument.setType(withLayout(argument.getType(), layout));
     }
-    for (Operation &op : llvm::make_early_inc_range(block.without_terminator())) {
-      auto signature =
-          op.getAttrOfType<SignatureAttr>(dist::DistDialect::getSignatureAttrName());
+    for (Operation &op :
+         llvm::make_early_inc_range(block.without_terminator())) {
+      auto signature = op.getAttrOfType<SignatureAttr>(
+          dist::DistDialect::getSignatureAttrName());
       if (!signature)
         return op.emitError("expects ")
-               << describe(&op) << " to have a signature; run weir-propagate-layouts";
+               << describe(&op)
+               << " to have a signature; run weir-propagate-layouts";
       for (OpOperand &operand : op.getOpOperands())
-        if (failed(useIn(operand, signature.getOperands()[operand.getOperandNumber()])))
+        if (failed(useIn(operand,
+                         signature.getOperands()[operand.getOperandNumber()])))
           return failure();
       for (OpResult result : op.getResults())
-        result.setType(withLayout(result.getType(),
-                                  signature.getResults()[result.getResultNumber()]));
+        result.setType(
+            withLayout(result.getType(),
+                       signature.getResults()[result.getResultNumber()]));
       if (auto constant = dyn_cast<graph::ConstantOp>(op))
-        constant.setValueAttr(
-            retypeElements(constant.getValue(), constant.getOutput().getType()));
+        constant.setValueAttr(retypeElements(constant.getValue(),
+                                             constant.getOutput().getType()));
     }
     for (OpOperand &operand : block.getTerminator()->getOpOperands()) {
-      auto layout = entry.getResultAttrOfType<LayoutAttr>(operand.getOperandNumber(), layoutName);
+      auto layout = entry.getResultAttrOfType<LayoutAttr>(
+          operand.getOperandNumber(), layoutName);
       if (!layout)
         return entry.emitOpError("expects result ")
-               << operand.getOperandNumber() << " to have a layout; run weir-propagate-layouts";
+               << operand.getOperandNumber()
+               << " to have a layout; run weir-propagate-layouts";
       if (failed(useIn(operand, layout)))
         return failure();
     }
@@ -90,7 +98,8 @@ private:
         before[time] = after[time] = AxisLayout::broadcast();
       }
     }
-    FailureOr<SmallVector<ReshardStep>> steps = planReshard(before, after, mesh);
+    FailureOr<SmallVector<ReshardStep>> steps =
+        planReshard(before, after, mesh);
     if (failed(steps))
       return impossible;
     return reshardCost(*steps, before, mesh, bytesOf(type));
@@ -127,12 +136,13 @@ private:
     }
     if (!best)
       return user->emitError("expects ")
-             << describe(user) << " to get operand " << operand.getOperandNumber() << " in "
-             << want << ", which no reshard makes from " << made
+             << describe(user) << " to get operand "
+             << operand.getOperandNumber() << " in " << want
+             << ", which no reshard makes from " << made
              << ": it would move data between micro-batches";
     auto reshard = dist::ReshardOp::create(builder, value.getLoc(),
-                                           withLayout(value.getType(), want), best,
-                                           layoutOf(best), want);
+                                           withLayout(value.getType(), want),
+                                           best, layoutOf(best), want);
     known.push_back(reshard.getOutput());
     operand.set(reshard.getOutput());
     return success();
@@ -148,7 +158,8 @@ private:
       return {};
     auto copy = cast<graph::ConstantOp>(builder.clone(*constant));
     copy.getOutput().setType(withLayout(value.getType(), want));
-    copy.setValueAttr(retypeElements(copy.getValue(), copy.getOutput().getType()));
+    copy.setValueAttr(
+        retypeElements(copy.getValue(), copy.getOutput().getType()));
     copy->setAttr(dist::DistDialect::getSignatureAttrName(),
                   SignatureAttr::get(&getContext(), {}, {want}));
     return copy.getOutput();

@@ -17,7 +17,8 @@ def PropagateLayoutsPass : Pass<"weir-propagate-layouts", "::mlir::ModuleOp"> {
 
     - `data`: the leading dim of the caller's tensors is split as soon as they
       enter, variables are whole
-    - `megatron`: a variable is split along its `weir.tp_dim`, if it has one
+    - `megatron`: a variable is split along its `weir.tp_dim`, if it has one, and
+      stays where it is: work on it is divided rather than it gathered
     - `micro` (time axis): as `data`, in micro-batches; only sums may leave the
       loop. An entry that updates nothing and needs more than that is run
       without micro-batches
@@ -30,9 +31,11 @@ def PropagateLayoutsPass : Pass<"weir-propagate-layouts", "::mlir::ModuleOp"> {
     Then every op in program order gets the signature of least cost: bytes that
     resharding its operands moves (from the best version of a value already
     made, which is counted once), bytes that reducing a partial result will
-    move, and scalar operations that the axis does not divide. Constants, iota
-    and broadcasts take the layout of their first use. Linear in the number of
-    ops.
+    move, and scalar operations that the axis does not divide. Constants, iota,
+    broadcasts and what is made of these alone take the layout of their first
+    use. Of signatures of equal cost the one with fewer partial results is
+    taken, but sums of scalars wait to be reduced at the end of their chain.
+    Linear in the number of ops.
 
     Refuses layouts that do not fit their tensor, overrides that match nothing or
     that no signature fulfils, and ops of the micro-batch loop that need what

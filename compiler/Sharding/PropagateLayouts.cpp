@@ -35,11 +35,8 @@ constexpr double newSplitFactor = 2;
 /// to the variables.
 constexpr double splitVariableFactor = 64;
 
-/// Of tensors up to this size it is the messages that cost.
-constexpr double smallBytes = 64;
-
-/// How many ops in a row may wait for their first use: what a use costs is found
-/// by trying all their signatures.
+/// How many ops in a row may wait for their first use: what a use costs is
+/// found by trying all their signatures.
 constexpr unsigned maxPendingDepth = 2;
 
 enum class Strategy { Whole, Data, Megatron, Micro };
@@ -69,12 +66,14 @@ struct ValueState {
 /// One entry and the layouts decided for it so far.
 class EntryLayouts {
 public:
-  EntryLayouts(graph::EntryOp entry, unsigned numAxes) : entry(entry), numAxes(numAxes) {
+  EntryLayouts(graph::EntryOp entry, unsigned numAxes)
+      : entry(entry), numAxes(numAxes) {
     Block &block = entry.getBody().front();
     for (Operation &op : block.without_terminator()) {
       index[&op] = ops.size();
       first.push_back(flat.size());
-      flat.resize(flat.size() + (op.getNumOperands() + op.getNumResults()) * numAxes);
+      flat.resize(flat.size() +
+                  (op.getNumOperands() + op.getNumResults()) * numAxes);
       ops.push_back(&op);
     }
     arguments.resize(block.getNumArguments() * numAxes);
@@ -124,14 +123,16 @@ public:
 /// The greedy pass over one entry on one axis.
 class AxisDecision {
 public:
-  AxisDecision(EntryLayouts &layouts, SignatureAnalysis &analysis, dist::MeshAttr mesh,
-               unsigned axis, bool preliminary, double variableFactor,
-               ArrayRef<Override> overrides)
+  AxisDecision(EntryLayouts &layouts, SignatureAnalysis &analysis,
+               dist::MeshAttr mesh, unsigned axis, bool preliminary,
+               double variableFactor, ArrayRef<Override> overrides)
       : layouts(layouts), analysis(analysis), mesh(mesh), axis(axis),
-        parts(mesh.getSizes()[axis]), isTime(mesh.isTime(axis)), preliminary(preliminary),
-        variableFactor(variableFactor), overrides(overrides) {}
+        parts(mesh.getSizes()[axis]), isTime(mesh.isTime(axis)),
+        preliminary(preliminary), variableFactor(variableFactor),
+        overrides(overrides) {}
 
-  /// `splitInputs`: the strategy splits the leading dim of the caller's tensors.
+  /// `splitInputs`: the strategy splits the leading dim of the caller's
+  /// tensors.
   LogicalResult run(bool splitInputs, bool emitErrors) {
     emit = emitErrors;
     Block &block = layouts.entry.getBody().front();
@@ -144,7 +145,8 @@ public:
         auto wanted = layouts.entryLayouts.find(i);
         if (wanted != layouts.entryLayouts.end())
           layout = wanted->second.getAxes()[axis];
-        else if (splitInputs && cast<RankedTensorType>(argument.getType()).getRank() > 0)
+        else if (splitInputs &&
+                 cast<RankedTensorType>(argument.getType()).getRank() > 0)
           layout = AxisLayout::split(0);
       }
       state.versions.push_back(layout);
@@ -158,15 +160,17 @@ public:
       ValueState &state = states[operand.get()];
       AxisLayout want = layouts.returned(operand.getOperandNumber())[axis];
       if (state.pending)
-        commit(operand.get(), generates(operand.get(), want) ? want : AxisLayout::broadcast());
-      if (cost(operand.get(), want, bytesOf(operand.get().getType()), {}, false) !=
-          impossible)
+        commit(operand.get(),
+               generates(operand.get(), want) ? want : AxisLayout::broadcast());
+      if (cost(operand.get(), want, bytesOf(operand.get().getType()), {},
+               false) != impossible)
         continue;
       ok = false;
       if (emit) {
         InFlightDiagnostic diag = layouts.entry.emitOpError("expects result ");
-        diag << operand.getOperandNumber() << " to be " << text(want) << " on mesh axis '"
-             << mesh.getNames()[axis].getValue() << "', got " << text(state.versions[0]);
+        diag << operand.getOperandNumber() << " to be " << text(want)
+             << " on mesh axis '" << mesh.getNames()[axis].getValue()
+             << "', got " << text(state.versions[0]);
         if (isTime)
           diag << ": the micro-batch loop can only sum up what it returns";
       }
@@ -181,7 +185,8 @@ public:
       for (unsigned i = 0; i < layouts.ops.size(); ++i)
         for (OpResult result : layouts.ops[i]->getResults())
           if (layouts.result(i, result.getResultNumber())[axis].isSplit())
-            layouts.timeSplit[result] = layouts.result(i, result.getResultNumber())[axis].dim;
+            layouts.timeSplit[result] =
+                layouts.result(i, result.getResultNumber())[axis].dim;
     }
     return success(ok);
   }
@@ -209,18 +214,20 @@ private:
       return logical;
     known.resize(mesh.getNumAxes());
     return dist::getLocalType(cast<RankedTensorType>(logical),
-                              LayoutAttr::get(logical.getContext(), known), mesh);
+                              LayoutAttr::get(logical.getContext(), known),
+                              mesh);
   }
 
   const OpRules &rulesOf(unsigned i) {
     Operation *op = layouts.ops[i];
     SmallVector<Type> operands, results;
     for (OpOperand &operand : op->getOpOperands())
-      operands.push_back(localType(operand.get().getType(),
-                                   layouts.operand(i, operand.getOperandNumber())));
+      operands.push_back(
+          localType(operand.get().getType(),
+                    layouts.operand(i, operand.getOperandNumber())));
     for (OpResult result : op->getResults())
-      results.push_back(
-          localType(result.getType(), layouts.result(i, result.getResultNumber())));
+      results.push_back(localType(result.getType(),
+                                  layouts.result(i, result.getResultNumber())));
     return analysis.getRules(op, operands, results);
   }
 
@@ -248,8 +255,8 @@ private:
 
   /// Whether a change of this axis would cross micro-batches: a dim that the
   /// time axis splits keeps its splits over other axes.
-  bool crossesMicroBatches(Value value, const AxisLayout &from, const AxisLayout &to,
-                           ArrayRef<AxisLayout> use) {
+  bool crossesMicroBatches(Value value, const AxisLayout &from,
+                           const AxisLayout &to, ArrayRef<AxisLayout> use) {
     if (from == to && !isTime)
       return false;
     if (!isTime) {
@@ -276,15 +283,16 @@ private:
 
   /// Cheapest way to have `value` in layout `want`. `inLoop`: for an op of the
   /// micro-batch loop.
-  double cost(Value value, const AxisLayout &want, double bytes, ArrayRef<AxisLayout> use,
-              bool inLoop) {
+  double cost(Value value, const AxisLayout &want, double bytes,
+              ArrayRef<AxisLayout> use, bool inLoop) {
     const ValueState &state = states[value];
     if (state.pending) {
       unsigned producer = layouts.index.lookup(value.getDefiningOp());
       double best = impossible;
       for (const OpSignature &signature : rulesOf(producer).signatures)
         if (signature.results[0] == want && signature.allows(parts))
-          best = std::min(best, operandsCost(producer, signature, inLoop || !want.isBroadcast()));
+          best = std::min(best, operandsCost(producer, signature,
+                                             inLoop || !want.isBroadcast()));
       if (best == impossible && !want.isBroadcast())
         best = cost(value, AxisLayout::broadcast(), bytes, use, inLoop) +
                reshard(AxisLayout::broadcast(), want, bytes);
@@ -293,7 +301,8 @@ private:
     double best = impossible;
     for (const AxisLayout &version : state.versions) {
       if (isTime && !state.boundary) {
-        bool resolved = version.isBroadcast() && (state.afterLoop || version != state.versions[0]);
+        bool resolved = version.isBroadcast() &&
+                        (state.afterLoop || version != state.versions[0]);
         if (resolved && (inLoop || !want.isBroadcast()))
           continue;
         if (version.isPartial() && want.isBroadcast() && inLoop)
@@ -301,7 +310,8 @@ private:
       }
       if (!state.boundary && crossesMicroBatches(value, version, want, use))
         continue;
-      double factor = isa<BlockArgument>(value) && !state.boundary ? variableFactor : 1;
+      double factor =
+          isa<BlockArgument>(value) && !state.boundary ? variableFactor : 1;
       best = std::min(best, factor * reshard(version, want, bytes));
     }
     return best;
@@ -317,9 +327,10 @@ private:
       for (unsigned m = 0; m < n; ++m)
         seen |= op->getOperand(m) == operand.get() &&
                 signature.operands[m] == signature.operands[n];
-      double one = cost(operand.get(), signature.operands[n],
-                        bytesOf(localType(operand.get().getType(), layouts.operand(i, n))),
-                        layouts.operand(i, n), inLoop);
+      double one = cost(
+          operand.get(), signature.operands[n],
+          bytesOf(localType(operand.get().getType(), layouts.operand(i, n))),
+          layouts.operand(i, n), inLoop);
       if (one == impossible)
         return impossible;
       total += seen ? 0 : one;
@@ -327,9 +338,12 @@ private:
     return total;
   }
 
-  static bool inLoopOf(const OpSignature &signature) { return !signature.isBroadcast(); }
+  static bool inLoopOf(const OpSignature &signature) {
+    return !signature.isBroadcast();
+  }
 
-  double signatureCost(unsigned i, const OpRules &rules, const OpSignature &signature) {
+  double signatureCost(unsigned i, const OpRules &rules,
+                       const OpSignature &signature) {
     if (!signature.allows(parts))
       return impossible;
     Operation *op = layouts.ops[i];
@@ -350,23 +364,25 @@ private:
     }
     // On the time axis a partial op runs once for each micro-batch.
     if (isTime) {
-      bool anySplit = splits || llvm::any_of(signature.results, [](const AxisLayout &l) {
-                        return l.isSplit();
-                      });
+      bool anySplit =
+          splits || llvm::any_of(signature.results, [](const AxisLayout &l) {
+            return l.isSplit();
+          });
       if (inLoop && !anySplit)
         total += rules.work / workPerByte * (k - 1);
     } else {
-      total += (signature.splitWork / k + (rules.work - signature.splitWork)) / workPerByte;
+      total += (signature.splitWork / k + (rules.work - signature.splitWork)) /
+               workPerByte;
     }
     for (OpResult result : op->getResults()) {
       const AxisLayout &layout = signature.results[result.getResultNumber()];
-      double bytes = bytesOf(
-          localType(result.getType(), layouts.result(i, result.getResultNumber())));
+      double bytes = bytesOf(localType(
+          result.getType(), layouts.result(i, result.getResultNumber())));
       bool returned = false;
       for (OpOperand &use : result.getUses()) {
         if (use.getOwner()->hasTrait<OpTrait::IsTerminator>()) {
-          double back =
-              reshard(layout, layouts.returned(use.getOperandNumber())[axis], bytes);
+          double back = reshard(
+              layout, layouts.returned(use.getOperandNumber())[axis], bytes);
           if (back == impossible)
             return impossible;
           total += back;
@@ -392,12 +408,15 @@ private:
         auto hint = layouts.hints.find(operand.get());
         if (hint == layouts.hints.end())
           continue;
-        const AxisLayout &layout = signature.operands[operand.getOperandNumber()];
+        const AxisLayout &layout =
+            signature.operands[operand.getOperandNumber()];
         const ValueState &state = states[operand.get()];
         if (!llvm::is_contained(state.versions, layout))
-          total += reshard(layout, hint->second[axis],
-                           bytesOf(localType(operand.get().getType(),
-                                             layouts.operand(i, operand.getOperandNumber()))));
+          total +=
+              reshard(layout, hint->second[axis],
+                      bytesOf(localType(
+                          operand.get().getType(),
+                          layouts.operand(i, operand.getOperandNumber()))));
       }
     return total;
   }
@@ -405,14 +424,18 @@ private:
   /// Number of partial results: of signatures of equal cost the one with fewer
   /// is taken, so that a value is reduced as soon as that costs the same.
   static unsigned numPartial(const OpSignature &signature) {
-    return llvm::count_if(signature.results,
-                          [](const AxisLayout &layout) { return layout.isPartial(); });
+    return llvm::count_if(signature.results, [](const AxisLayout &layout) {
+      return layout.isPartial();
+    });
   }
-  /// The other way round for results as small as a message's start: a chain of
-  /// scalar sums is reduced once, at its end.
+  /// The other way round for scalars, where it is the message that costs: a
+  /// chain of their sums is reduced once, at its end.
   bool waitsToReduce(Operation *op) {
-    return !isTime && llvm::all_of(op->getResultTypes(), [](Type type) {
-      return bytesOf(type) <= smallBytes;
+    return !isTime && llvm::all_of(op->getResults(), [](OpResult result) {
+      return cast<RankedTensorType>(result.getType()).getNumElements() == 1 &&
+             llvm::none_of(result.getUsers(), [](Operation *user) {
+               return user->hasTrait<OpTrait::IsTerminator>();
+             });
     });
   }
 
@@ -457,7 +480,8 @@ private:
       if (total == impossible)
         continue;
       // Costs are sums of a few terms: what differs in rounding only is equal.
-      double margin = 1e-9 * std::max(1.0, bestCost == impossible ? 1.0 : bestCost);
+      double margin =
+          1e-9 * std::max(1.0, bestCost == impossible ? 1.0 : bestCost);
       bool better = !best || total < bestCost - margin;
       if (!better && total < bestCost + margin)
         better = late ? numPartial(signature) > numPartial(*best)
@@ -483,8 +507,9 @@ private:
     StringRef name = mesh.getNames()[axis].getValue();
     if (forced) {
       InFlightDiagnostic diag = op->emitError();
-      diag << "expects an override that " << describe(op) << " can fulfil on mesh axis '"
-           << name << "' of size " << parts << ", got '" << forced->text << "'";
+      diag << "expects an override that " << describe(op)
+           << " can fulfil on mesh axis '" << name << "' of size " << parts
+           << ", got '" << forced->text << "'";
       Diagnostic &note = diag.attachNote();
       note << "sound on this axis:";
       for (const OpSignature &signature : rules.signatures) {
@@ -495,18 +520,19 @@ private:
       return;
     }
     InFlightDiagnostic diag = op->emitError();
-    diag << "expects " << describe(op) << " to run on mesh axis '" << name << "' of size "
-         << parts;
+    diag << "expects " << describe(op) << " to run on mesh axis '" << name
+         << "' of size " << parts;
     if (isTime)
-      diag << " in micro-batches, but it needs whole tensors that only all of them together "
+      diag << " in micro-batches, but it needs whole tensors that only all of "
+              "them together "
               "give";
     for (OpOperand &operand : op->getOpOperands()) {
       const ValueState &state = states[operand.get()];
       if (state.pending)
         continue;
       diag.attachNote(operand.get().getLoc())
-          << "operand " << operand.getOperandNumber() << " is " << operand.get().getType()
-          << " in layout " << text(state.versions[0])
+          << "operand " << operand.getOperandNumber() << " is "
+          << operand.get().getType() << " in layout " << text(state.versions[0])
           << (state.afterLoop ? ", known after the loop" : "");
     }
   }
@@ -520,7 +546,8 @@ private:
     for (const OpSignature &signature : rules.signatures) {
       if (signature.results[0] != want || !signature.allows(parts))
         continue;
-      double total = operandsCost(producer, signature, isTime && !want.isBroadcast());
+      double total =
+          operandsCost(producer, signature, isTime && !want.isBroadcast());
       if (total < bestCost) {
         bestCost = total;
         best = &signature;
@@ -538,13 +565,15 @@ private:
       const AxisLayout &layout = signature.operands[n];
       layouts.operand(i, n)[axis] = layout;
       if (states[operand.get()].pending)
-        commit(operand.get(),
-               generates(operand.get(), layout) ? layout : AxisLayout::broadcast());
+        commit(operand.get(), generates(operand.get(), layout)
+                                  ? layout
+                                  : AxisLayout::broadcast());
       ValueState &state = states[operand.get()];
       if (!llvm::is_contained(state.versions, layout))
         state.versions.push_back(layout);
       if (isTime && layout.isBroadcast())
-        afterLoop |= state.afterLoop || (!state.boundary && !state.versions[0].isBroadcast());
+        afterLoop |= state.afterLoop ||
+                     (!state.boundary && !state.versions[0].isBroadcast());
     }
     for (OpResult result : op->getResults()) {
       const AxisLayout &layout = signature.results[result.getResultNumber()];
@@ -568,7 +597,8 @@ private:
   DenseMap<Value, ValueState> states;
 };
 
-class PropagateLayouts : public compiler::impl::PropagateLayoutsPassBase<PropagateLayouts> {
+class PropagateLayouts
+    : public compiler::impl::PropagateLayoutsPassBase<PropagateLayouts> {
 public:
   using PropagateLayoutsPassBase::PropagateLayoutsPassBase;
 
@@ -588,7 +618,8 @@ public:
     bool ok = true;
     for (auto entry : module.getOps<graph::EntryOp>()) {
       EntryLayouts layouts(entry, numAxes);
-      if (failed(bindEntry(layouts)) || failed(decideEntry(layouts, analysis))) {
+      if (failed(bindEntry(layouts)) ||
+          failed(decideEntry(layouts, analysis))) {
         ok = false;
         continue;
       }
@@ -597,7 +628,8 @@ public:
     // A pattern of variables and ops that meets neither is a typing error.
     for (const Override &override : overrideList)
       if (!override.used) {
-        module.emitError("expects an override that matches a variable or an op, got '")
+        module.emitError(
+            "expects an override that matches a variable or an op, got '")
             << override.text << "'";
         ok = false;
       }
@@ -621,7 +653,8 @@ private:
       auto [name, value] = StringRef(text).split('=');
       int axis = mesh.findAxis(name);
       if (axis < 0)
-        return getOperation().emitError("expects a strategy of an axis of the mesh, got '")
+        return getOperation().emitError(
+                   "expects a strategy of an axis of the mesh, got '")
                << text << "'";
       std::optional<Strategy> strategy =
           llvm::StringSwitch<std::optional<Strategy>>(value)
@@ -631,14 +664,17 @@ private:
               .Case("micro", Strategy::Micro)
               .Default(std::nullopt);
       if (!strategy)
-        return getOperation().emitError(
-                   "expects strategy 'whole', 'data', 'megatron' or 'micro', got '")
+        return getOperation().emitError("expects strategy 'whole', 'data', "
+                                        "'megatron' or 'micro', got '")
                << text << "'";
-      if (mesh.isTime(axis) && *strategy != Strategy::Micro && *strategy != Strategy::Whole)
-        return getOperation().emitError("expects strategy 'micro' or 'whole' of time axis '")
+      if (mesh.isTime(axis) && *strategy != Strategy::Micro &&
+          *strategy != Strategy::Whole)
+        return getOperation().emitError(
+                   "expects strategy 'micro' or 'whole' of time axis '")
                << name << "', got '" << value << "'";
       if (!mesh.isTime(axis) && *strategy == Strategy::Micro)
-        return getOperation().emitError("expects strategy 'micro' of a time axis, got '")
+        return getOperation().emitError(
+                   "expects strategy 'micro' of a time axis, got '")
                << text << "'";
       axisStrategies[axis] = *strategy;
     }
@@ -649,18 +685,20 @@ private:
     for (const std::string &text : overrides) {
       size_t equals = text.rfind('=');
       if (equals == std::string::npos)
-        return getOperation().emitError("expects an override such as 'pattern=[S(0), B]', "
-                                        "got '")
+        return getOperation().emitError(
+                   "expects an override such as 'pattern=[S(0), B]', "
+                   "got '")
                << text << "'";
       llvm::Expected<llvm::GlobPattern> pattern =
           llvm::GlobPattern::create(StringRef(text).take_front(equals).trim());
       if (!pattern) {
         llvm::consumeError(pattern.takeError());
-        return getOperation().emitError("expects a name pattern in override '") << text << "'";
+        return getOperation().emitError("expects a name pattern in override '")
+               << text << "'";
       }
-      LayoutAttr layout = dist::parseLayout(StringRef(text).drop_front(equals + 1).trim(),
-                                            &getContext(),
-                                            [&] { return getOperation().emitError(); });
+      LayoutAttr layout = dist::parseLayout(
+          StringRef(text).drop_front(equals + 1).trim(), &getContext(),
+          [&] { return getOperation().emitError(); });
       if (!layout)
         return failure();
       SmallVector<AxisLayout> axes(layout.getAxes());
@@ -668,14 +706,14 @@ private:
         return getOperation().emitError("expects an override of at most ")
                << numAxes << " mesh axes, got '" << text << "'";
       axes.resize(numAxes);
-      overrideList.push_back(
-          {text, std::move(*pattern), LayoutAttr::get(&getContext(), axes), false});
+      overrideList.push_back({text, std::move(*pattern),
+                              LayoutAttr::get(&getContext(), axes), false});
     }
     return success();
   }
 
-  LogicalResult checkLayout(Operation *op, StringRef name, RankedTensorType type,
-                            LayoutAttr layout) {
+  LogicalResult checkLayout(Operation *op, StringRef name,
+                            RankedTensorType type, LayoutAttr layout) {
     if (layout.getAxes().size() != numAxes)
       return op->emitError("expects a layout with one entry for each of the ")
              << numAxes << " mesh axes of '" << name << "', got " << layout;
@@ -690,7 +728,8 @@ private:
                << " dims on mesh axis '" << axisName << "', got " << layout;
       if (entry.isSplit() && mesh.isTime(axis))
         return op->emitError("expects '")
-               << name << "' to be whole on time axis '" << axisName << "', got " << layout;
+               << name << "' to be whole on time axis '" << axisName
+               << "', got " << layout;
     }
     return success();
   }
@@ -707,14 +746,15 @@ private:
           layout = candidate.layout;
           candidate.used = true;
         }
-      if (!layout && variable.getKind() == graph::VariableKind::OptimizerState) {
+      if (!layout &&
+          variable.getKind() == graph::VariableKind::OptimizerState) {
         dependents.push_back(variable);
         continue;
       }
       if (!layout)
         layout = strategyLayout(variable);
-      if (failed(checkLayout(variable, variable.getSymName(), variable.getTensorType(),
-                             layout))) {
+      if (failed(checkLayout(variable, variable.getSymName(),
+                             variable.getTensorType(), layout))) {
         ok = false;
         continue;
       }
@@ -726,11 +766,13 @@ private:
       StringRef owner = variable.getSymName();
       LayoutAttr layout = LayoutAttr::getBroadcast(&getContext(), numAxes);
       while (!owner.empty()) {
-        owner = owner.substr(0, owner.rfind('/') == StringRef::npos ? 0 : owner.rfind('/'));
+        owner = owner.substr(
+            0, owner.rfind('/') == StringRef::npos ? 0 : owner.rfind('/'));
         auto found = variables.find(owner);
         auto parameter = symbols.lookup<graph::VariableOp>(owner);
         if (found != variables.end() && parameter &&
-            parameter.getTensorType().getShape() == variable.getTensorType().getShape()) {
+            parameter.getTensorType().getShape() ==
+                variable.getTensorType().getShape()) {
           layout = found->second;
           break;
         }
@@ -768,7 +810,8 @@ private:
     for (unsigned i = 0, e = block.getNumArguments(); i < e; ++i) {
       StringRef name = entry.getArgumentVariable(i);
       if (!name.empty()) {
-        llvm::copy(variables.lookup(name).getAxes(), layouts.argument(i).begin());
+        llvm::copy(variables.lookup(name).getAxes(),
+                   layouts.argument(i).begin());
         continue;
       }
       auto wanted = entry.getArgAttrOfType<LayoutAttr>(
@@ -788,7 +831,8 @@ private:
       if (!wanted.isBroadcast())
         layouts.entryLayouts[i] = wanted;
     }
-    for (unsigned i = 0, e = block.getTerminator()->getNumOperands(); i < e; ++i) {
+    for (unsigned i = 0, e = block.getTerminator()->getNumOperands(); i < e;
+         ++i) {
       StringRef name = entry.getResultVariable(i);
       if (name.empty())
         continue;
@@ -813,7 +857,8 @@ private:
               !layouts.entry.getResultVariable(use.getOperandNumber()).empty())
             hint = layouts.returned(use.getOperandNumber());
         auto known = layouts.hints.find(result);
-        if (known != layouts.hints.end() && op->hasTrait<OpTrait::Elementwise>())
+        if (known != layouts.hints.end() &&
+            op->hasTrait<OpTrait::Elementwise>())
           hint = known->second;
         if (hint) {
           type = result.getType();
@@ -828,16 +873,18 @@ private:
     }
   }
 
-  LogicalResult decideEntry(EntryLayouts &layouts, SignatureAnalysis &analysis) {
+  LogicalResult decideEntry(EntryLayouts &layouts,
+                            SignatureAnalysis &analysis) {
     int time = mesh.getTimeAxis();
     bool micro = time >= 0 && axisStrategies[time] == Strategy::Micro;
     if (micro) {
       // Which dims the micro-batches will split has to be known when the other
       // axes are decided: these must not be regathered within the loop.
-      AxisDecision preliminary(layouts, analysis, mesh, time, true, 1, overrideList);
-      layouts.microBatched =
-          succeeded(preliminary.run(/*splitInputs=*/true, /*emitErrors=*/false)) ||
-          layouts.updates;
+      AxisDecision preliminary(layouts, analysis, mesh, time, true, 1,
+                               overrideList);
+      layouts.microBatched = succeeded(preliminary.run(/*splitInputs=*/true,
+                                                       /*emitErrors=*/false)) ||
+                             layouts.updates;
       layouts.resetAxis(time);
       if (!layouts.microBatched)
         layouts.timeSplit.clear();
@@ -847,7 +894,8 @@ private:
       bool split = strategy == Strategy::Data ||
                    (strategy == Strategy::Micro && layouts.microBatched);
       AxisDecision decision(layouts, analysis, mesh, axis, false,
-                            strategy == Strategy::Megatron ? splitVariableFactor : 1,
+                            strategy == Strategy::Megatron ? splitVariableFactor
+                                                           : 1,
                             overrideList);
       bool mayFallBack = mesh.isTime(axis) && split && !layouts.updates;
       if (succeeded(decision.run(split, /*emitErrors=*/!mayFallBack)))
@@ -876,7 +924,8 @@ private:
     // All at once: setting one attribute rebuilds the array of all.
     auto with = [&](DictionaryAttr known, ArrayRef<AxisLayout> layout) {
       NamedAttrList list(known);
-      list.set(dist::DistDialect::getLayoutAttrName(), LayoutAttr::get(context, layout));
+      list.set(dist::DistDialect::getLayoutAttrName(),
+               LayoutAttr::get(context, layout));
       return list.getDictionary(context);
     };
     SmallVector<DictionaryAttr> arguments, results;

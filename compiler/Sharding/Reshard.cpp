@@ -12,7 +12,8 @@ namespace {
 /// The state of a reshard under way.
 class Planner {
 public:
-  Planner(ArrayRef<AxisLayout> from, ArrayRef<AxisLayout> to, dist::MeshAttr mesh)
+  Planner(ArrayRef<AxisLayout> from, ArrayRef<AxisLayout> to,
+          dist::MeshAttr mesh)
       : current(from), target(to), mesh(mesh) {
     for (ArrayRef<AxisLayout> layout : {from, to})
       for (const AxisLayout &axis : layout)
@@ -25,8 +26,8 @@ public:
     if (time >= 0 && current[time] != target[time])
       return failure();
     while (ArrayRef(current) != ArrayRef(target))
-      if (!extend(Kind::LocalSlice) && !extend(Kind::ReduceScatter) && !exchange() &&
-          !reduce() && !gather() && !makePartial())
+      if (!extend(Kind::LocalSlice) && !extend(Kind::ReduceScatter) &&
+          !exchange() && !reduce() && !gather() && !makePartial())
         return failure();
     return std::move(steps);
   }
@@ -76,7 +77,8 @@ private:
       step.dim = dim;
       for (int64_t axis : missing(dim)) {
         const AxisLayout &entry = current[axis];
-        if (kind == Kind::LocalSlice ? !entry.isBroadcast() : !entry.isPartial())
+        if (kind == Kind::LocalSlice ? !entry.isBroadcast()
+                                     : !entry.isPartial())
           break;
         if (kind == Kind::ReduceScatter) {
           if (step.axes.empty())
@@ -202,8 +204,8 @@ weir::compiler::planReshard(ArrayRef<AxisLayout> from, ArrayRef<AxisLayout> to,
 }
 
 double weir::compiler::reshardCost(ArrayRef<ReshardStep> steps,
-                                   ArrayRef<AxisLayout> from, dist::MeshAttr mesh,
-                                   double bytes) {
+                                   ArrayRef<AxisLayout> from,
+                                   dist::MeshAttr mesh, double bytes) {
   auto local = [&](ArrayRef<AxisLayout> layout) {
     double size = bytes;
     for (auto [a, entry] : llvm::enumerate(layout))

@@ -9,11 +9,18 @@ namespace weir::compiler {
 /// One collective or local operation of a reshard, on one dimension and a set
 /// of mesh axes (ascending: outermost split first).
 struct ReshardStep {
-  enum class Kind { LocalSlice, ReduceScatter, AllToAll, AllReduce, AllGather, ToPartial };
+  enum class Kind {
+    LocalSlice,
+    ReduceScatter,
+    AllToAll,
+    AllReduce,
+    AllGather,
+    ToPartial
+  };
   Kind kind = Kind::LocalSlice;
   llvm::SmallVector<int64_t, 4> axes;
-  int64_t dim = 0;    // LocalSlice, ReduceScatter, AllGather; AllToAll: gathered
-  int64_t toDim = 0;  // AllToAll: split
+  int64_t dim = 0;   // LocalSlice, ReduceScatter, AllGather; AllToAll: gathered
+  int64_t toDim = 0; // AllToAll: split
   dist::Reduction reduction = dist::Reduction::Sum;
   /// Layout after the step.
   llvm::SmallVector<dist::AxisLayout, 4> result;
@@ -26,8 +33,8 @@ struct ReshardStep {
 /// would have to move data between micro-batches: a dimension that the time
 /// axis splits cannot gain or lose a split over another axis.
 mlir::FailureOr<llvm::SmallVector<ReshardStep>>
-planReshard(llvm::ArrayRef<dist::AxisLayout> from, llvm::ArrayRef<dist::AxisLayout> to,
-            dist::MeshAttr mesh);
+planReshard(llvm::ArrayRef<dist::AxisLayout> from,
+            llvm::ArrayRef<dist::AxisLayout> to, dist::MeshAttr mesh);
 
 /// Cost of a message's start in bytes of bandwidth: what makes one all-reduce
 /// better than a reduce-scatter and an all-gather of the same bytes.

@@ -13,7 +13,9 @@ using dist::AxisLayout;
 using dist::Reduction;
 
 bool OpSignature::isBroadcast() const {
-  auto broadcast = [](const AxisLayout &layout) { return layout.isBroadcast(); };
+  auto broadcast = [](const AxisLayout &layout) {
+    return layout.isBroadcast();
+  };
   return llvm::all_of(operands, broadcast) && llvm::all_of(results, broadcast);
 }
 
@@ -43,7 +45,9 @@ struct Dependence {
   Reduction reduction = Reduction::Sum;
   bool zero = false;
 
-  static Dependence term(Reduction reduction) { return {true, reduction, false}; }
+  static Dependence term(Reduction reduction) {
+    return {true, reduction, false};
+  }
 };
 
 bool isZeroConstant(Attribute value) {
@@ -267,7 +271,8 @@ public:
     zeros.clear();
     currentRoot = root;
     OpSignature signature;
-    for (auto [argument, layout] : llvm::zip_equal(block.getArguments(), operands)) {
+    for (auto [argument, layout] :
+         llvm::zip_equal(block.getArguments(), operands)) {
       layouts[argument] = layout;
       signature.operands.push_back(layout);
     }
@@ -363,7 +368,8 @@ private:
       for (int64_t d = 0; d < rows; ++d)
         unify(node(gather.getIndices(), d), node(gather.getOutput(), d));
       for (int64_t d = 1, e = rankOf(gather.getTable()); d < e; ++d)
-        unify(node(gather.getTable(), d), node(gather.getOutput(), rows + d - 1));
+        unify(node(gather.getTable(), d),
+              node(gather.getOutput(), rows + d - 1));
       return;
     }
     if (auto scatter = dyn_cast<kernel::ScatterAddOp>(op)) {
@@ -371,17 +377,20 @@ private:
       for (int64_t d = 0; d < rows; ++d)
         unify(node(scatter.getIndices(), d), node(scatter.getUpdates(), d));
       for (int64_t d = 1, e = rankOf(scatter.getOutput()); d < e; ++d)
-        unify(node(scatter.getOutput(), d), node(scatter.getUpdates(), rows + d - 1));
+        unify(node(scatter.getOutput(), d),
+              node(scatter.getUpdates(), rows + d - 1));
       return;
     }
     if (auto transpose = dyn_cast<kernel::TransposeOp>(op)) {
       for (auto [d, source] : llvm::enumerate(transpose.getPermutation()))
-        unify(node(transpose.getOutput(), d), node(transpose.getInput(), source));
+        unify(node(transpose.getOutput(), d),
+              node(transpose.getInput(), source));
       return;
     }
     if (auto slice = dyn_cast<kernel::SliceOp>(op)) {
       for (int64_t d = 0, e = rankOf(slice.getInput()); d < e; ++d) {
-        DimShape in = shapeOf(slice.getInput(), d), out = shapeOf(slice.getOutput(), d);
+        DimShape in = shapeOf(slice.getInput(), d),
+                 out = shapeOf(slice.getOutput(), d);
         if (in.logical == out.logical && in.local == out.local) {
           unify(node(slice.getInput(), d), node(slice.getOutput(), d));
         } else {
@@ -395,7 +404,8 @@ private:
       for (Value input : concat.getInputs())
         for (int64_t d = 0, e = rankOf(input); d < e; ++d) {
           unify(node(input, d), node(concat.getOutput(), d));
-          if (d == static_cast<int64_t>(concat.getDim()) && concat.getInputs().size() > 1)
+          if (d == static_cast<int64_t>(concat.getDim()) &&
+              concat.getInputs().size() > 1)
             restrict(node(input, d));
         }
       return;
@@ -480,7 +490,8 @@ private:
             return d;
         return begin;
       };
-      int64_t leadIn = leading(input, firstIn, i), leadOut = leading(output, firstOut, j);
+      int64_t leadIn = leading(input, firstIn, i),
+              leadOut = leading(output, firstOut, j);
       for (int64_t d = firstIn; d < i; ++d)
         if (d != leadIn)
           restrict(node(input, d));
@@ -489,7 +500,8 @@ private:
           restrict(node(output, d));
       unify(node(input, leadIn), node(output, leadOut));
       divisors.push_back({node(input, leadIn), shapeOf(input, leadIn).local});
-      divisors.push_back({node(output, leadOut), shapeOf(output, leadOut).local});
+      divisors.push_back(
+          {node(output, leadOut), shapeOf(output, leadOut).local});
     }
   }
 
@@ -515,7 +527,8 @@ private:
       return points * bodyWork(generic);
     }
     if (auto scatter = dyn_cast<kernel::ScatterAddOp>(op))
-      return static_cast<double>(scatter.getUpdates().getType().getNumElements());
+      return static_cast<double>(
+          scatter.getUpdates().getType().getNumElements());
     return 0;
   }
 
@@ -582,7 +595,8 @@ private:
         first = false;
       }
       if (common.isPartial() && common.reduction != Reduction::Sum &&
-          llvm::any_of(concat.getInputs(), [&](Value v) { return zeros.contains(v); }))
+          llvm::any_of(concat.getInputs(),
+                       [&](Value v) { return zeros.contains(v); }))
         return false;
       layouts[concat.getOutput()] = common;
       return true;
@@ -590,7 +604,8 @@ private:
     if (auto constant = dyn_cast<kernel::ConstantOp>(op)) {
       AxisLayout layout;
       if (currentRoot >= 0) {
-        std::optional<AxisLayout> in = layoutIn(constant.getOutput(), currentRoot);
+        std::optional<AxisLayout> in =
+            layoutIn(constant.getOutput(), currentRoot);
         if (!in)
           return false;
         layout = *in;
@@ -680,7 +695,8 @@ private:
           continue;
         }
         if (combiner == kernel::Combiner::None ||
-            !mayBePartial(cast<RankedTensorType>(output.getType()).getElementType()))
+            !mayBePartial(
+                cast<RankedTensorType>(output.getType()).getElementType()))
           return false;
         layouts[output] = AxisLayout::partial(reductionOf(combiner));
         continue;
@@ -888,7 +904,8 @@ const OpRules &SignatureAnalysis::getRules(Operation *op) {
   return getRules(op, op->getOperandTypes(), op->getResultTypes());
 }
 
-const OpRules &SignatureAnalysis::getRules(Operation *op, TypeRange operandTypes,
+const OpRules &SignatureAnalysis::getRules(Operation *op,
+                                           TypeRange operandTypes,
                                            TypeRange resultTypes) {
   // Types and attributes are uniqued: their addresses are the key's bytes. The
   // map is looked up, never iterated.
@@ -918,8 +935,8 @@ const OpRules &SignatureAnalysis::getRules(Operation *op, TypeRange operandTypes
   return *rules;
 }
 
-SmallVector<OpSignature, 8> weir::compiler::deriveSignatures(Operation *op,
-                                                             dist::MeshAttr mesh) {
+SmallVector<OpSignature, 8>
+weir::compiler::deriveSignatures(Operation *op, dist::MeshAttr mesh) {
   SignatureAnalysis analysis(mesh);
   return analysis.getRules(op).signatures;
 }

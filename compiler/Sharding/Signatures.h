@@ -31,7 +31,8 @@ struct OpSignature {
 };
 
 /// `S(0), B -> S(0)`.
-llvm::raw_ostream &operator<<(llvm::raw_ostream &os, const OpSignature &signature);
+llvm::raw_ostream &operator<<(llvm::raw_ostream &os,
+                              const OpSignature &signature);
 
 /// What the expansion of an op says about it.
 struct OpRules {

@@ -17,7 +17,8 @@ using dist::SignatureAttr;
 
 namespace {
 
-class VerifyLayouts : public compiler::impl::VerifyLayoutsPassBase<VerifyLayouts> {
+class VerifyLayouts
+    : public compiler::impl::VerifyLayoutsPassBase<VerifyLayouts> {
 public:
   void runOnOperation() override {
     ModuleOp module = getOperation();
@@ -45,7 +46,8 @@ private:
   bool fits(LayoutAttr layout, Type type) {
     return layout && layout.getAxes().size() == mesh.getNumAxes() &&
            llvm::all_of(layout.getAxes(), [&](const AxisLayout &axis) {
-             return !axis.isSplit() || axis.dim < cast<RankedTensorType>(type).getRank();
+             return !axis.isSplit() ||
+                    axis.dim < cast<RankedTensorType>(type).getRank();
            });
   }
 
@@ -53,11 +55,12 @@ private:
     StringRef name = dist::DistDialect::getLayoutAttrName();
     auto layout = variable->getAttrOfType<LayoutAttr>(name);
     if (!layout)
-      fail(variable) << "expects variable '" << variable.getSymName() << "' to have a '"
-                     << name << "', got none";
+      fail(variable) << "expects variable '" << variable.getSymName()
+                     << "' to have a '" << name << "', got none";
     else if (!fits(layout, variable.getTensorType()) || layout.hasPartial())
-      fail(variable) << "expects a layout that fits variable '" << variable.getSymName()
-                     << "' and the mesh, got " << layout;
+      fail(variable) << "expects a layout that fits variable '"
+                     << variable.getSymName() << "' and the mesh, got "
+                     << layout;
     else
       variables[variable.getSymName()] = layout;
   }
@@ -70,9 +73,10 @@ private:
                   << "' to have a layout that fits it, got " << layout;
       return;
     }
-    LayoutAttr expected = variable.empty()
-                              ? LayoutAttr::getBroadcast(&getContext(), mesh.getNumAxes())
-                              : variables.lookup(variable);
+    LayoutAttr expected =
+        variable.empty()
+            ? LayoutAttr::getBroadcast(&getContext(), mesh.getNumAxes())
+            : variables.lookup(variable);
     if (expected && layout != expected)
       fail(entry) << "expects " << what << " of entry '" << entry.getSymName()
                   << "' in layout " << expected << ", got " << layout;
@@ -105,22 +109,26 @@ private:
     if (!materialized)
       return;
     for (BlockArgument argument : block.getArguments())
-      expectType(entry, "argument " + Twine(argument.getArgNumber()), argument,
-                 entry.getArgAttrOfType<LayoutAttr>(argument.getArgNumber(), name));
+      expectType(
+          entry, "argument " + Twine(argument.getArgNumber()), argument,
+          entry.getArgAttrOfType<LayoutAttr>(argument.getArgNumber(), name));
     for (OpOperand &operand : terminator->getOpOperands())
-      expectType(terminator, "operand " + Twine(operand.getOperandNumber()), operand.get(),
-                 entry.getResultAttrOfType<LayoutAttr>(operand.getOperandNumber(), name));
+      expectType(terminator, "operand " + Twine(operand.getOperandNumber()),
+                 operand.get(),
+                 entry.getResultAttrOfType<LayoutAttr>(
+                     operand.getOperandNumber(), name));
   }
 
-  void expectType(Operation *op, const Twine &what, Value value, LayoutAttr layout) {
+  void expectType(Operation *op, const Twine &what, Value value,
+                  LayoutAttr layout) {
     if (layout && layoutOf(value) != layout)
-      fail(op) << "expects " << what << " of " << describe(op) << " in layout " << layout
-               << ", got " << value.getType();
+      fail(op) << "expects " << what << " of " << describe(op) << " in layout "
+               << layout << ", got " << value.getType();
   }
 
   void verifyOp(Operation *op, bool materialized) {
-    auto signature =
-        op->getAttrOfType<SignatureAttr>(dist::DistDialect::getSignatureAttrName());
+    auto signature = op->getAttrOfType<SignatureAttr>(
+        dist::DistDialect::getSignatureAttrName());
     if (!isa<graph::ExpandOpInterface>(op)) {
       fail(op) << "expects a compute op or a reshard, got " << describe(op);
       return;
@@ -132,9 +140,9 @@ private:
     }
     if (signature.getOperands().size() != op->getNumOperands() ||
         signature.getResults().size() != op->getNumResults()) {
-      fail(op) << "expects a signature of " << op->getNumOperands() << " operands and "
-               << op->getNumResults() << " results for " << describe(op) << ", got "
-               << signature;
+      fail(op) << "expects a signature of " << op->getNumOperands()
+               << " operands and " << op->getNumResults() << " results for "
+               << describe(op) << ", got " << signature;
       return;
     }
     SmallVector<Type> operands, results;
@@ -149,7 +157,8 @@ private:
     };
     if (!allFit(signature.getOperands(), operands) ||
         !allFit(signature.getResults(), results)) {
-      fail(op) << "expects layouts that fit their tensors and the mesh in the signature of "
+      fail(op) << "expects layouts that fit their tensors and the mesh in the "
+                  "signature of "
                << describe(op) << ", got " << signature;
       return;
     }
@@ -164,36 +173,40 @@ private:
 
   /// The signature's entry on each axis is derived on the types that the axes
   /// before it leave.
-  void verifySound(Operation *op, SignatureAttr signature, ArrayRef<Type> operands,
-                   ArrayRef<Type> results) {
+  void verifySound(Operation *op, SignatureAttr signature,
+                   ArrayRef<Type> operands, ArrayRef<Type> results) {
     for (unsigned axis = 0; axis < mesh.getNumAxes(); ++axis) {
       auto local = [&](ArrayRef<Type> types, ArrayRef<LayoutAttr> layouts) {
         SmallVector<Type> out;
         for (auto [type, layout] : llvm::zip_equal(types, layouts)) {
           SmallVector<AxisLayout> known(layout.getAxes().take_front(axis));
           known.resize(mesh.getNumAxes());
-          out.push_back(dist::getLocalType(cast<RankedTensorType>(type),
-                                           LayoutAttr::get(&getContext(), known), mesh));
+          out.push_back(
+              dist::getLocalType(cast<RankedTensorType>(type),
+                                 LayoutAttr::get(&getContext(), known), mesh));
         }
         return out;
       };
-      const OpRules &rules = analysis->getRules(op, local(operands, signature.getOperands()),
-                                                local(results, signature.getResults()));
+      const OpRules &rules =
+          analysis->getRules(op, local(operands, signature.getOperands()),
+                             local(results, signature.getResults()));
       OpSignature wanted;
       for (LayoutAttr layout : signature.getOperands())
         wanted.operands.push_back(layout.getAxes()[axis]);
       for (LayoutAttr layout : signature.getResults())
         wanted.results.push_back(layout.getAxes()[axis]);
-      bool sound = llvm::any_of(rules.signatures, [&](const OpSignature &candidate) {
-        return candidate.sameLayouts(wanted) && candidate.allows(mesh.getSizes()[axis]);
-      });
+      bool sound =
+          llvm::any_of(rules.signatures, [&](const OpSignature &candidate) {
+            return candidate.sameLayouts(wanted) &&
+                   candidate.allows(mesh.getSizes()[axis]);
+          });
       if (sound)
         continue;
       std::string text;
       llvm::raw_string_ostream(text) << wanted;
-      fail(op) << "expects a sound signature of " << describe(op) << " on mesh axis '"
-               << mesh.getNames()[axis].getValue() << "' of size " << mesh.getSizes()[axis]
-               << ", got " << text;
+      fail(op) << "expects a sound signature of " << describe(op)
+               << " on mesh axis '" << mesh.getNames()[axis].getValue()
+               << "' of size " << mesh.getSizes()[axis] << ", got " << text;
       return;
     }
   }

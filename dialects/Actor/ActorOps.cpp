@@ -31,8 +31,9 @@ llvm::SmallVector<Access> weir::actor::getAccesses(Operation *action) {
         if (phase != Phase::Post)
           accesses.push_back({op.getOutput(), !writes, writes});
       })
-      .Case<FillOp>(
-          [&](FillOp op) { accesses.push_back({op.getBuffer(), false, true}); });
+      .Case<FillOp>([&](FillOp op) {
+        accesses.push_back({op.getBuffer(), false, true});
+      });
   return accesses;
 }
 
@@ -77,9 +78,8 @@ LogicalResult verifyUniqueNames(Operation *op, Range &&ops,
   llvm::StringSet<> names;
   for (auto part : ops)
     if (!names.insert(part.getName()).second)
-      return op->emitOpError("expects ")
-             << what << " names to be unique, got '" << part.getName()
-             << "' twice";
+      return op->emitOpError("expects ") << what << " names to be unique, got '"
+                                         << part.getName() << "' twice";
   return success();
 }
 
@@ -94,7 +94,8 @@ LogicalResult PlanOp::verifyRegions() {
     return emitOpError("expects a role of at least 0, got ") << getRole();
   if (getTeam() < 1)
     return emitOpError("expects a positive team, got ") << getTeam();
-  if (failed(verifyUniqueNames(*this, getBody().getOps<SegmentOp>(), "segment")))
+  if (failed(
+          verifyUniqueNames(*this, getBody().getOps<SegmentOp>(), "segment")))
     return failure();
   return verifyUniqueNames(*this, getBody().getOps<EntryOp>(), "entry");
 }
@@ -127,7 +128,8 @@ LogicalResult VariableOp::verify() {
 LogicalResult EntryOp::verifyRegions() {
   int64_t microBatches = getMicroBatches();
   if (microBatches < 1)
-    return emitOpError("expects at least one micro-batch, got ") << microBatches;
+    return emitOpError("expects at least one micro-batch, got ")
+           << microBatches;
 
   llvm::DenseMap<Value, int64_t> position, lastFired;
   llvm::DenseMap<Value, int64_t> firings;
@@ -158,8 +160,8 @@ LogicalResult EntryOp::verifyRegions() {
     if (reuse.getDistance() == 0 &&
         position[reuse.getBefore()] >= position[reuse.getAfter()])
       return reuse.emitOpError("expects '")
-             << name(reuse.getBefore()) << "' before '" << name(reuse.getAfter())
-             << "' in the order of actors";
+             << name(reuse.getBefore()) << "' before '"
+             << name(reuse.getAfter()) << "' in the order of actors";
 
   llvm::DenseMap<Value, bool> scheduled;
   bool hasSchedules = false;
@@ -207,11 +209,14 @@ LogicalResult BufferOp::verify() {
   auto entry = (*this)->getParentOfType<EntryOp>();
   if (getInput() && getOutput())
     return emitOpError("expects to be an input or an output, not both");
-  if (getInput() && (*getInput() < 0 || *getInput() >= static_cast<int64_t>(entry.getInputs().size())))
+  if (getInput() &&
+      (*getInput() < 0 ||
+       *getInput() >= static_cast<int64_t>(entry.getInputs().size())))
     return emitOpError("expects an input below ")
            << entry.getInputs().size() << ", got " << *getInput();
   if (getOutput() &&
-      (*getOutput() < 0 || *getOutput() >= static_cast<int64_t>(entry.getOutputs().size())))
+      (*getOutput() < 0 ||
+       *getOutput() >= static_cast<int64_t>(entry.getOutputs().size())))
     return emitOpError("expects an output below ")
            << entry.getOutputs().size() << ", got " << *getOutput();
   if (!getSegment())

@@ -71,8 +71,7 @@ weir::pipe::parseSchedule(llvm::StringRef text) {
   return schedule;
 }
 
-std::string
-weir::pipe::formatSchedule(llvm::ArrayRef<ScheduledTask> schedule) {
+std::string weir::pipe::formatSchedule(llvm::ArrayRef<ScheduledTask> schedule) {
   std::string text;
   for (const ScheduledTask &task : schedule) {
     if (!text.empty())
@@ -165,9 +164,10 @@ void ProgramOp::print(OpAsmPrinter &printer) {
   printer << " role " << getRole() << " entry ";
   printer.printString(getEntry());
   printer << " tasks [";
-  llvm::interleaveComma(
-      getTasks().getAsRange<TaskKindAttr>(), printer,
-      [&](TaskKindAttr task) { printer << stringifyTaskKind(task.getValue()); });
+  llvm::interleaveComma(getTasks().getAsRange<TaskKindAttr>(), printer,
+                        [&](TaskKindAttr task) {
+                          printer << stringifyTaskKind(task.getValue());
+                        });
   printer << "] schedule ";
   printer.printString(getSchedule());
   printer << ' ';

@@ -228,8 +228,12 @@ void Executor::work(int worker) {
   // Workers start at ranks of their own, so that a rank's memory stays with one
   // core as long as all have something to do.
   int64_t home = numRanks * worker / numWorkers;
-  while (unfinished.load(std::memory_order_acquire) > 0 && !failure.isSet()) {
+  for (;;) {
+    // The epoch first: read after the last queue ended, it would never change
+    // again, and a worker that then slept on it would sleep for good.
     uint64_t seen = epoch.load();
+    if (unfinished.load() == 0 || failure.isSet())
+      break;
     bool progress = false;
     for (int64_t i = 0; i < numRanks && !progress; ++i)
       for (int stream = 0; stream < numStreams; ++stream)

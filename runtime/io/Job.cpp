@@ -326,9 +326,12 @@ private:
     }
     if (job.optimizer.kind != OptimizerKind::Sgd && job.optimizer.momentum != 0)
       problem("optimizer.momentum", "belongs to sgd only");
-    if (job.schedule.steps == 0)
+    // A run may be cut short (`--set steps=20`) within its warm-up; a schedule
+    // that says so itself is a mistake.
+    bool ownLength = job.schedule.steps > 0;
+    if (!ownLength)
       job.schedule.steps = job.steps;
-    if (job.steps > 0 && job.schedule.warmup > job.schedule.steps)
+    if (ownLength && job.schedule.warmup > job.schedule.steps)
       problem("schedule.warmup", "expects at most the schedule's " +
                                      std::to_string(job.schedule.steps) +
                                      " steps, got " +

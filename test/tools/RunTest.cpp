@@ -122,11 +122,13 @@ TEST_F(RunTest, TrainsAJob) {
   EXPECT_EQ(split(slurp(in("logs/metrics.jsonl")), '\n').size(), 11u);
 }
 
-TEST_F(RunTest, CheckedTrainingTouchesWhatIsPlanned) {
+TEST_F(RunTest, ACheckedStepTouchesWhatIsPlanned) {
   BigramOptions options;
   options.ranks = 2;
-  ToolResult result =
-      run({artifact(options), "--train=" + job, "--checked", "--memory"});
+  ToolResult result = run({artifact(options), "--entry=train", "--checked",
+                           "--memory", "--input=ids=1", "--input=labels=255",
+                           "--input=group0.learning_rate=1",
+                           "--input=max_norm=0"});
   ASSERT_EQ(result.code, 0) << result.err;
   EXPECT_NE(result.out.find("planned end 262,400, touched end 262,400"),
             std::string::npos)

@@ -31,7 +31,8 @@ void declareFlags(CommandLine &line, CompileFlags &flags) {
   line.flag("layout", &flags.layouts, "GLOB:AXIS:LAYOUT",
             "layout of variables on an axis: 'h.*.mlp.*:tp:S(0)'");
   line.flag("batch", &flags.batch, "N", "sequences a step (default 1)");
-  line.flag("sequence", &flags.sequence, "N", "tokens a sequence (default 128)");
+  line.flag("sequence", &flags.sequence, "N",
+            "tokens a sequence (default 128)");
   line.flag("optimizer", &flags.optimizer, "KIND", "adamw or sgd");
   line.flag("threads", &flags.threads, "N",
             "threads of a run on one device; 0 is the machine's cores");
@@ -53,9 +54,10 @@ void declareFlags(CommandLine &line, CompileFlags &flags) {
   line.flag("report", &flags.options.report, "FILE",
             "write decisions, memory and communication as JSON there");
   line.flag("verbose", &flags.verbose, "print the time of each phase");
-  line.epilogue("Exit codes: 0 compiled, 1 diagnostics, 2 command line, 3 input "
-                "unreadable or malformed, 4 unsupported model, 6 output not "
-                "writable, 70 internal error.");
+  line.epilogue(
+      "Exit codes: 0 compiled, 1 diagnostics, 2 command line, 3 input "
+      "unreadable or malformed, 4 unsupported model, 6 output not "
+      "writable, 70 internal error.");
 }
 
 namespace {
@@ -76,8 +78,8 @@ StatusOr<LayoutOverride> parseLayoutFlag(const std::string &text) {
                        printable(text) + "'");
   LayoutOverride item;
   item.match = text.substr(0, middle);
-  item.layouts = {{text.substr(middle + 1, last - middle - 1),
-                   text.substr(last + 1)}};
+  item.layouts = {
+      {text.substr(middle + 1, last - middle - 1), text.substr(last + 1)}};
   return item;
 }
 
@@ -144,7 +146,7 @@ StatusOr<CompileOptions> resolveFlags(const CommandLine &line,
   } else {
     WEIR_ASSIGN_OR_RETURN(
         options.job, parseJob(jobOfModel(flags), "command line", jobOptions));
-    options.job.name = fileName(absolutePath(flags.model));
+    options.job.name = isIr ? "" : fileName(absolutePath(flags.model));
   }
 
   std::vector<LayoutOverride> layouts;

@@ -23,7 +23,8 @@ static Status run(int argc, char **argv) {
       },
       &seconds);
   if (status.ok() && flags.verbose)
-    for (int i = 0; i < compiler::numPhases; ++i)
+    for (int i = static_cast<int>(options.startAt);
+         i <= static_cast<int>(options.stopAfter); ++i)
       std::fprintf(stderr, "%-9s %8.3f s\n", compiler::phaseNames()[i],
                    seconds[i]);
   return status;

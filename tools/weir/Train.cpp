@@ -9,6 +9,7 @@
 #include "tools/weir/CompileKey.h"
 #include "tools/weir/Process.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -27,11 +28,23 @@ struct TrainFlags {
   std::string metrics, progress, trace, dumpDir, report;
 };
 
+/// The batch of the entry `forward`, which a run uses to sample one text: a row
+/// for each part that the batch is split into, so that no rank is idle.
+int64_t forwardBatch(const Job &job) {
+  int64_t parts = 1;
+  for (size_t i = 0; i < job.mesh.size() && i < job.strategies.size(); ++i)
+    if (job.strategies[i] == Strategy::Data)
+      parts *= job.mesh[i].size;
+  return std::min(parts, job.batch);
+}
+
 /// Compiles to `artifact`, which appears whole or not at all.
 Status compile(const std::string &compiler, const TrainFlags &flags,
-               const std::string &artifact, int &exitCode) {
+               const Job &job, const std::string &artifact, int &exitCode) {
   std::string temporary = artifact + ".tmp-" + std::to_string(::getpid());
-  std::vector<std::string> arguments = {flags.job, "-o", temporary};
+  std::vector<std::string> arguments = {
+      flags.job, "-o", temporary,
+      "--forward-batch=" + std::to_string(forwardBatch(job))};
   for (const std::string &item : flags.overrides)
     arguments.push_back("--set=" + item);
   if (!flags.dumpDir.empty())
@@ -84,7 +97,7 @@ StatusOr<std::string> findArtifact(const std::string &folder,
   if (fresh && plan::ArtifactReader::open(artifact).ok())
     return artifact;
   WEIR_RETURN_IF_ERROR(writeFile(place + ".json", description));
-  WEIR_RETURN_IF_ERROR(compile(compiler, flags, artifact, exitCode));
+  WEIR_RETURN_IF_ERROR(compile(compiler, flags, job, artifact, exitCode));
   return artifact;
 }
 

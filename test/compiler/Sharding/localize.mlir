@@ -7,14 +7,14 @@
 // CHECK-LABEL: graph.entry @train
 // CHECK-SAME: %[[X:.*]]: tensor<7x4xf32> {dist.layout = #dist.layout<[B, B]>, graph.input = "x"}
 // CHECK-SAME: %[[W:.*]]: tensor<4xf32>
-// CHECK: %[[XD:.*]] = dist.local_slice %[[X]] {axes = array<i64: 0>, dim = 0 : i64} : (tensor<7x4xf32>) -> tensor<4x4xf32, #dist.shard<[7:0, 4]>>
-// CHECK: %[[E:.*]] = graph.exp %[[W]] : tensor<4xf32>
+// CHECK-DAG: %[[XD:.*]] = dist.local_slice %[[X]] {axes = array<i64: 0>, dim = 0 : i64} : (tensor<7x4xf32>) -> tensor<4x4xf32, #dist.shard<[7:0, 4]>>
+// CHECK-DAG: %[[E:.*]] = graph.exp %[[W]] : tensor<4xf32>
 // CHECK: %[[Z:.*]] = graph.constant dense<0.000000e+00> : tensor<4xf32>
 // CHECK: %[[G:.*]] = dist.micro_batches(%[[Z]] : tensor<4xf32>) -> (tensor<4xf32>)
 // CHECK: ^bb0(%[[ACC:.*]]: tensor<4xf32>)
-// CHECK: %[[XM:.*]] = dist.local_slice %[[XD]] {axes = array<i64: 1>, dim = 0 : i64} : {{.*}} -> tensor<2x4xf32, #dist.shard<[7:0.1, 4]>>
-// CHECK: %[[B:.*]] = graph.broadcast %[[E]] [1] : (tensor<4xf32>) -> tensor<2x4xf32, #dist.shard<[7:0.1, 4]>>
-// CHECK: %[[M:.*]] = graph.mul %[[XM]], %[[B]] : tensor<2x4xf32, #dist.shard<[7:0.1, 4]>>
+// CHECK-DAG: %[[XM:.*]] = dist.local_slice %[[XD]] {axes = array<i64: 1>, dim = 0 : i64} : {{.*}} -> tensor<2x4xf32, #dist.shard<[7:0:1, 4]>>
+// CHECK-DAG: %[[B:.*]] = graph.broadcast %[[E]] [1] : (tensor<4xf32>) -> tensor<2x4xf32, #dist.shard<[7:0:1, 4]>>
+// CHECK: %[[M:.*]] = graph.mul %[[XM]], %[[B]] : tensor<2x4xf32, #dist.shard<[7:0:1, 4]>>
 // CHECK: %[[R:.*]] = graph.reduce sum %[[M]] [0]
 // CHECK: %[[SUM:.*]] = graph.add %[[ACC]], %[[R]] : tensor<4xf32>
 // CHECK: dist.yield %[[SUM]]

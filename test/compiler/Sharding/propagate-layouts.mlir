@@ -15,12 +15,12 @@
 // CHECK: graph.sgd {{.*}} #dist.signature<([B], [B], [B], [B], [B], [B], [B], [B]) -> ([B], [B])>
 module attributes {dist.mesh = #dist.mesh<dp=2>} {
   graph.variable @w : tensor<4x6xf32> kind parameter init <normal, 0.0, 1.0>
-  graph.variable @w/m : tensor<4x6xf32> kind optimizer_state init <constant, 0.0, 0.0>
+  graph.variable @"w/m" : tensor<4x6xf32> kind optimizer_state init <constant, 0.0, 0.0>
   graph.variable @b : tensor<6xf32> kind parameter init <normal, 0.0, 1.0>
   graph.entry @train(%x: tensor<5x4xf32> {graph.input = "x"}, %w: tensor<4x6xf32> {graph.variable = @w},
-                     %m: tensor<4x6xf32> {graph.variable = @w/m}, %b: tensor<6xf32> {graph.variable = @b},
+                     %m: tensor<4x6xf32> {graph.variable = @"w/m"}, %b: tensor<6xf32> {graph.variable = @b},
                      %s: tensor<f32> {graph.input = "s"}, %ok: tensor<i1> {graph.input = "ok"})
-      -> (tensor<4x6xf32> {graph.variable = @w}, tensor<4x6xf32> {graph.variable = @w/m}) {
+      -> (tensor<4x6xf32> {graph.variable = @w}, tensor<4x6xf32> {graph.variable = @"w/m"}) {
     %0 = graph.broadcast %b [1] : (tensor<6xf32>) -> tensor<5x6xf32>
     %1 = graph.matmul %x, %w batch [] x [] contract [1] x [0] : (tensor<5x4xf32>, tensor<4x6xf32>) -> tensor<5x6xf32>
     %2 = graph.add %1, %0 : tensor<5x6xf32>

@@ -36,7 +36,7 @@ module attributes {dist.mesh = #dist.mesh<x=2>} {
   graph.entry @f(%x: tensor<4xf32, #dist.layout<[B]>> {graph.input = "x", dist.layout = #dist.layout<[B]>})
       -> (tensor<4xf32, #dist.layout<[B]>> {graph.output = "y", dist.layout = #dist.layout<[B]>}) {
     // expected-error @+1 {{expects operand 0 of 'graph.exp' in layout #dist.layout<[S(0)]>, got 'tensor<4xf32, #dist.layout<[B]>>'}}
-    %0 = graph.exp %x {dist.signature = #dist.signature<([S(0)]) -> ([S(0)])>} : tensor<4xf32, #dist.layout<[B]>> -> tensor<4xf32, #dist.layout<[S(0)]>>
+    %0 = graph.exp %x {dist.signature = #dist.signature<([S(0)]) -> ([S(0)])>} : (tensor<4xf32, #dist.layout<[B]>>) -> tensor<4xf32, #dist.layout<[S(0)]>>
     %1 = dist.reshard %0 [S(0)] to [B] : (tensor<4xf32, #dist.layout<[S(0)]>>) -> tensor<4xf32, #dist.layout<[B]>>
     graph.return %1 : tensor<4xf32, #dist.layout<[B]>>
   }

@@ -89,7 +89,7 @@ std::vector<MeshPoint> allPoints(dist::MeshAttr mesh) {
 }
 
 void checkKernel(kernel::FuncOp func, const CompiledModule &compiled, const MeshPoint &point,
-                 bool positive) {
+                 bool positive, double slack) {
   std::string what = func.getSymName().str();
   for (int64_t c : point.coordinates)
     what += " " + std::to_string(c);
@@ -182,7 +182,7 @@ void checkKernel(kernel::FuncOp func, const CompiledModule &compiled, const Mesh
                    // f32 against f64: some tens of roundings of the largest; where
                    // operands have both signs, differences lose digits.
                    (want.isFloat() &&
-                    std::abs(got - value) <= (element.isF16() ? 5e-4 : positive ? 4e-6 : 1e-4) * largest) ||
+                    std::abs(got - value) <= (element.isF16() ? 5e-4 : positive ? 4e-6 : 1e-4) * largest + slack) ||
                    (want.isFloat() && std::abs(value) > 3e38 && std::isinf(got));
       if (!equal && reported++ < 3)
         ADD_FAILURE() << "result " << result << " at " << compact << ": got " << got
@@ -203,13 +203,13 @@ void checkKernel(kernel::FuncOp func, const CompiledModule &compiled, const Mesh
 
 } // namespace
 
-void checkKernels(ModuleOp module, const std::string &cpu) {
+void checkKernels(ModuleOp module, const std::string &cpu, double slack) {
   CompiledModule compiled(*module.getContext(), module, cpu);
   ASSERT_TRUE(compiled.ok());
   for (const MeshPoint &point : allPoints(dist::getMesh(module)))
     for (kernel::FuncOp func : module.getOps<kernel::FuncOp>())
       for (bool positive : {true, false})
-        checkKernel(func, compiled, point, positive);
+        checkKernel(func, compiled, point, positive, slack);
 }
 
 } // namespace weir::compiler::test

@@ -144,7 +144,8 @@ TEST_P(RandomGraphs, KernelsEqualTheInterpreter) {
     ASSERT_TRUE(succeeded(got));
     for (size_t i = 0; i < want->size(); ++i)
       expectNear("result " + std::to_string(i), (*got)[i], (*want)[i]);
-    checkKernels(*formed, seed % 2 ? "host" : "x86-64-v3");
+    // Sines and differences of sums as large as some hundreds.
+    checkKernels(*formed, seed % 2 ? "host" : "x86-64-v3", 3e-5);
     if (HasFailure())
       return;
   }

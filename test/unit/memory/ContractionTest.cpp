@@ -38,7 +38,8 @@ protected:
 
   /// Visits every point of the nest: how often each (a, b, c) triple of
   /// addresses is visited must be what the original loops visit.
-  static std::map<std::array<int64_t, 3>, int> points(llvm::ArrayRef<ContractLoop> loops) {
+  static std::map<std::array<int64_t, 3>, int>
+  points(llvm::ArrayRef<ContractLoop> loops) {
     std::map<std::array<int64_t, 3>, int> visited;
     llvm::SmallVector<int64_t> index(loops.size(), 0);
     for (;;) {
@@ -134,9 +135,8 @@ TEST_F(ContractionTest, RandomContractionsVisitTheSamePoints) {
       unsigned absent = random() % 4;
       for (unsigned o = 0; o < 3; ++o)
         if (o != absent)
-          c.loops[o].insert(c.loops[o].begin() +
-                                random() % (c.loops[o].size() + 1),
-                            i);
+          c.loops[o].insert(
+              c.loops[o].begin() + random() % (c.loops[o].size() + 1), i);
     }
     check(c);
   }

@@ -16,8 +16,9 @@ bool overlaps(const std::vector<PlacementItem> &items,
               const std::vector<int64_t> &offsets) {
   for (size_t a = 0; a < items.size(); ++a)
     for (size_t b = a + 1; b < items.size(); ++b) {
-      bool time = items[a].begin < items[b].end && items[b].begin < items[a].end &&
-                  items[a].begin < items[a].end && items[b].begin < items[b].end;
+      bool time =
+          items[a].begin < items[b].end && items[b].begin < items[a].end &&
+          items[a].begin < items[a].end && items[b].begin < items[b].end;
       bool memory = offsets[a] < offsets[b] + items[b].bytes &&
                     offsets[b] < offsets[a] + items[a].bytes;
       if (time && memory)
@@ -51,8 +52,8 @@ TEST(Placement, FreeRangesJoin) {
 }
 
 TEST(Placement, AlignsAndSkipsWhatIsEmpty) {
-  std::vector<PlacementItem> items = {{0, 1, 1}, {0, 1, 0}, {0, 0, 1 << 20},
-                                      {0, 1, 65}};
+  std::vector<PlacementItem> items = {
+      {0, 1, 1}, {0, 1, 0}, {0, 0, 1 << 20}, {0, 1, 65}};
   Placement placement = placeBuffers(items, 64);
   EXPECT_EQ(placement.highWater, 192);
   for (int64_t offset : placement.offsets)
@@ -92,17 +93,19 @@ TEST(Placement, RandomInstancesAreSoundAndDeterministic) {
     // The sweep finds what the comparison of all pairs finds.
     std::vector<int64_t> offsets = placement.offsets;
     offsets[random() % offsets.size()] = (random() % 8) * 64;
-    EXPECT_EQ(findOverlap(items, offsets).first >= 0, [&] {
-      // findOverlap counts only what has bytes.
-      std::vector<PlacementItem> solid;
-      std::vector<int64_t> places;
-      for (int64_t i = 0; i < count; ++i)
-        if (items[i].bytes > 0 && items[i].end > items[i].begin) {
-          solid.push_back(items[i]);
-          places.push_back(offsets[i]);
-        }
-      return overlaps(solid, places);
-    }()) << "round " << round;
+    EXPECT_EQ(findOverlap(items, offsets).first >= 0,
+              [&] {
+                // findOverlap counts only what has bytes.
+                std::vector<PlacementItem> solid;
+                std::vector<int64_t> places;
+                for (int64_t i = 0; i < count; ++i)
+                  if (items[i].bytes > 0 && items[i].end > items[i].begin) {
+                    solid.push_back(items[i]);
+                    places.push_back(offsets[i]);
+                  }
+                return overlaps(solid, places);
+              }())
+        << "round " << round;
   }
 }
 
@@ -129,7 +132,8 @@ struct Instance {
 class MiniMalloc : public testing::TestWithParam<Instance> {};
 
 TEST_P(MiniMalloc, Ratio) {
-  std::string path = std::string(WEIR_SHARED_DATA) + "/minimalloc/" + GetParam().file;
+  std::string path =
+      std::string(WEIR_SHARED_DATA) + "/minimalloc/" + GetParam().file;
   std::ifstream file(path);
   if (!file)
     GTEST_SKIP() << path << " is not there";
@@ -157,12 +161,14 @@ TEST_P(MiniMalloc, Ratio) {
   EXPECT_LE(ratio, GetParam().atMost);
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    Files, MiniMalloc,
-    testing::Values(Instance{"example.12.csv", 1.0}, Instance{"A.1048576.csv", 1.36},
-                    Instance{"B.1048576.csv", 1.43}, Instance{"C.1048576.csv", 1.44},
-                    Instance{"D.1048576.csv", 1.32}, Instance{"E.1048576.csv", 1.44},
-                    Instance{"resnet50.csv", 1.01}));
+INSTANTIATE_TEST_SUITE_P(Files, MiniMalloc,
+                         testing::Values(Instance{"example.12.csv", 1.0},
+                                         Instance{"A.1048576.csv", 1.36},
+                                         Instance{"B.1048576.csv", 1.43},
+                                         Instance{"C.1048576.csv", 1.44},
+                                         Instance{"D.1048576.csv", 1.32},
+                                         Instance{"E.1048576.csv", 1.44},
+                                         Instance{"resnet50.csv", 1.01}));
 
 } // namespace
 } // namespace weir::compiler

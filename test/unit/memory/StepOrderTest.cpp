@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "compiler/Memory/Passes.h"
 #include "compiler/Memory/StepOrder.h"
+#include "compiler/Memory/Passes.h"
 #include "dialects/Graph/Graph.h"
 #include "dialects/Kernel/Kernel.h"
 #include "dialects/Pipe/Pipe.h"
@@ -25,8 +25,8 @@ std::string randomProgram(std::mt19937 &random, int64_t microBatches) {
   std::vector<std::string> outside; // buffers by name
   auto buffer = [&](std::vector<std::string> &names) {
     std::string name = "%b" + std::to_string(numValues++);
-    text += pad + name + " = kernel.empty \"" + name.substr(1) + "\" : tensor<" +
-            "8xf32>\n";
+    text += pad + name + " = kernel.empty \"" + name.substr(1) +
+            "\" : tensor<" + "8xf32>\n";
     names.push_back(name);
   };
   // Current values by buffer: results are tied to destinations, so that any
@@ -40,7 +40,8 @@ std::string randomProgram(std::mt19937 &random, int64_t microBatches) {
     case 0:
       if (a != b) {
         text += pad + result + " = dist.all_reduce " + a + " into " + b +
-                " : tensor<8xf32> {axes = array<i64: 0>, reduction = #dist<reduction "
+                " : tensor<8xf32> {axes = array<i64: 0>, reduction = "
+                "#dist<reduction "
                 "sum>} : (tensor<8xf32>) -> tensor<8xf32>\n";
         return;
       }
@@ -58,7 +59,8 @@ std::string randomProgram(std::mt19937 &random, int64_t microBatches) {
   };
   text += "module attributes {dist.mesh = #dist.mesh<dp=2, mb=" +
           std::to_string(microBatches) + " : time>} {\n";
-  text += R"(  kernel.func @k ins(%x: tensor<8xf32> strides [1], %y: tensor<8xf32> strides [1])
+  text +=
+      R"(  kernel.func @k ins(%x: tensor<8xf32> strides [1], %y: tensor<8xf32> strides [1])
       outs(%z: tensor<8xf32> strides [1]) chunks 1 attributes {scalars = []} {
     kernel.yield %z : tensor<8xf32>
   }
@@ -70,7 +72,8 @@ std::string randomProgram(std::mt19937 &random, int64_t microBatches) {
     step(outside);
   if (random() % 4) {
     text += pad + "%loop = dist.micro_batches(" + outside[0] +
-            " : tensor<8xf32>) -> (tensor<8xf32>) {\n    ^bb0(%acc: tensor<8xf32>):\n";
+            " : tensor<8xf32>) -> (tensor<8xf32>) {\n    ^bb0(%acc: "
+            "tensor<8xf32>):\n";
     std::vector<std::string> inside = outside;
     inside[0] = "%acc";
     std::vector<std::string> own;
@@ -78,8 +81,9 @@ std::string randomProgram(std::mt19937 &random, int64_t microBatches) {
       buffer(own);
     // A micro-batch's own buffers are written before they are read.
     for (const std::string &name : own)
-      text += pad + "%r" + std::to_string(numValues++) + " = kernel.fill 0.0 into " +
-              name + " : tensor<8xf32> -> tensor<8xf32>\n";
+      text += pad + "%r" + std::to_string(numValues++) +
+              " = kernel.fill 0.0 into " + name +
+              " : tensor<8xf32> -> tensor<8xf32>\n";
     inside.insert(inside.end(), own.begin(), own.end());
     for (int i = 0, e = random() % 10; i < e; ++i)
       step(inside);
@@ -217,7 +221,8 @@ TEST_F(StepOrderTest, ConflictingActionsAreOrdered) {
             continue;
           ++numPairs;
           EXPECT_TRUE(reachable[a.node][b.node] || reachable[b.node][a.node])
-              << "round " << round << "\n" << text;
+              << "round " << round << "\n"
+              << text;
         }
       for (auto reuse : entry.getBody().getOps<actor::ReuseOp>()) {
         ++numReuse;
@@ -288,10 +293,10 @@ TEST(ByteHistory, FindsTheLastConflictByByte) {
     return needed[1 - stream];
   };
   EXPECT_EQ(use(0, 100, 0, 0, true), 0);
-  EXPECT_EQ(use(50, 150, 1, 0, false), 1);  // after the write of [0, 100)
-  EXPECT_EQ(use(0, 50, 0, 1, true), 0);     // nobody read that part
-  EXPECT_EQ(use(120, 130, 0, 2, true), 1);  // read beyond what was written
-  EXPECT_EQ(use(40, 60, 1, 1, false), 2);   // the later of two writes
+  EXPECT_EQ(use(50, 150, 1, 0, false), 1); // after the write of [0, 100)
+  EXPECT_EQ(use(0, 50, 0, 1, true), 0);    // nobody read that part
+  EXPECT_EQ(use(120, 130, 0, 2, true), 1); // read beyond what was written
+  EXPECT_EQ(use(40, 60, 1, 1, false), 2);  // the later of two writes
   EXPECT_EQ(use(0, 200, 1, 2, true), 3);
   EXPECT_EQ(use(150, 160, 0, 3, false), 3);
   EXPECT_EQ(use(200, 300, 0, 4, false), 0); // half-open

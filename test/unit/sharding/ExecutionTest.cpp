@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Models under meshes, run on virtual ranks by the interpreter, against the same
-// model on one device: losses, gradients and updated variables.
+// Models under meshes, run on virtual ranks by the interpreter, against the
+// same model on one device: losses, gradients and updated variables.
 #include "compiler/API/InitDialects.h"
 #include "compiler/Autodiff/Passes.h"
 #include "compiler/Builders/Families.h"
@@ -49,7 +49,8 @@ OwningOpRef<ModuleOp> buildModel(const std::string &family) {
     config.vocab = vocab;
     config.context = 6;
     config.initializerRange = 0.3;
-    config.embeddingDropout = config.attentionDropout = config.residualDropout = 0.2;
+    config.embeddingDropout = config.attentionDropout = config.residualDropout =
+        0.2;
     module = buildGpt2(&context(), config, shapes);
   } else {
     LlamaConfig config;
@@ -80,7 +81,8 @@ Tensors inputs(int step) {
     labels.push_back(i % 7 == 3 ? -100 : (i * 3 + step) % vocab);
   }
   tensors["ids"] = Tensor::fromInts(ElementKind::I32, {batch, sequence}, ids);
-  tensors["labels"] = Tensor::fromInts(ElementKind::I32, {batch, sequence}, labels);
+  tensors["labels"] =
+      Tensor::fromInts(ElementKind::I32, {batch, sequence}, labels);
   tensors["seed"] = Tensor::scalarInt(ElementKind::I32, 11);
   tensors["step"] = Tensor::scalarInt(ElementKind::I32, step);
   auto set = [&](const std::string &name, double value) {
@@ -123,18 +125,20 @@ void runModel(ModuleOp module, ModelRun &run) {
   run.state = State::initialize(module, 3);
   for (const char *entry : {"train", "train", "evaluate", "forward"}) {
     int step = static_cast<int>(run.outputs.size()) + 1;
-    auto outputs =
-        interpreter.runEntry(entry, run.state, select(module, entry, inputs(step)));
+    auto outputs = interpreter.runEntry(entry, run.state,
+                                        select(module, entry, inputs(step)));
     ASSERT_TRUE(succeeded(outputs)) << entry;
     run.outputs.push_back(*outputs);
   }
 }
 
-void expectEqual(const std::string &what, const Tensor &got, const Tensor &want) {
+void expectEqual(const std::string &what, const Tensor &got,
+                 const Tensor &want) {
   ASSERT_EQ(got.shape, want.shape) << what;
   for (int64_t i = 0; i < want.size(); ++i)
     // f64: reductions in another order, over two steps of a small model.
-    ASSERT_LE(std::abs(got.at(i) - want.at(i)), 1e-12 * (1 + std::abs(want.at(i))))
+    ASSERT_LE(std::abs(got.at(i) - want.at(i)),
+              1e-12 * (1 + std::abs(want.at(i))))
         << what << " at " << i;
 }
 
@@ -166,14 +170,17 @@ std::string nameOf(const testing::TestParamInfo<Setting> &info) {
   std::string name = info.param.family;
   for (const char *c = info.param.mesh; *c; ++c)
     name += isalnum(*c) ? std::string(1, *c) : "_";
-  return name + (info.param.overrides.empty() ? "" : "_overrides" + std::to_string(info.index));
+  return name + (info.param.overrides.empty()
+                     ? ""
+                     : "_overrides" + std::to_string(info.index));
 }
 
 class Execution : public testing::TestWithParam<Setting> {
 protected:
   OwningOpRef<ModuleOp> shard(bool localize) {
     auto module = buildModel(GetParam().family);
-    auto mesh = parseAttribute(std::string("#dist.mesh<") + GetParam().mesh + ">", &context());
+    auto mesh = parseAttribute(
+        std::string("#dist.mesh<") + GetParam().mesh + ">", &context());
     module.get()->setAttr(dist::DistDialect::getMeshAttrName(), mesh);
     PassManager manager(&context());
     PropagateLayoutsPassOptions options;
@@ -212,7 +219,9 @@ TEST_P(Execution, LocalEqualsOneDevice) {
   for (const char *name : {"train", "evaluate", "forward"}) {
     auto entry = module->lookupSymbol<graph::EntryOp>(name);
     auto loops = entry.getBody().front().getOps<dist::MicroBatchesOp>();
-    EXPECT_EQ(llvm::range_size(loops), timed && StringRef(name) != "forward" ? 1 : 0) << name;
+    EXPECT_EQ(llvm::range_size(loops),
+              timed && StringRef(name) != "forward" ? 1 : 0)
+        << name;
   }
   ModelRun run;
   runModel(*module, run);
@@ -223,10 +232,11 @@ TEST_P(Execution, LocalEqualsOneDevice) {
 INSTANTIATE_TEST_SUITE_P(
     Meshes, Execution,
     testing::Values(
-        Setting{"gpt2", "dp=2", {}}, Setting{"gpt2", "dp=4", {}}, Setting{"gpt2", "tp=2", {}},
-        Setting{"gpt2", "tp=4", {}}, Setting{"gpt2", "dp=2, tp=2", {}},
-        Setting{"gpt2", "tp=2, dp=2", {}}, Setting{"gpt2", "mb=1 : time", {}},
-        Setting{"gpt2", "mb=2 : time", {}}, Setting{"gpt2", "dp=2, mb=2 : time", {}},
+        Setting{"gpt2", "dp=2", {}}, Setting{"gpt2", "dp=4", {}},
+        Setting{"gpt2", "tp=2", {}}, Setting{"gpt2", "tp=4", {}},
+        Setting{"gpt2", "dp=2, tp=2", {}}, Setting{"gpt2", "tp=2, dp=2", {}},
+        Setting{"gpt2", "mb=1 : time", {}}, Setting{"gpt2", "mb=2 : time", {}},
+        Setting{"gpt2", "dp=2, mb=2 : time", {}},
         Setting{"gpt2", "tp=2, mb=3 : time", {}},
         Setting{"gpt2", "dp=2, tp=2, mb=2 : time", {}},
         Setting{"gpt2", "dp=2, tp=2, mb=3 : time", {}},
@@ -238,7 +248,10 @@ INSTANTIATE_TEST_SUITE_P(
         Setting{"gpt2", "dp=2, tp=2", {"wte.weight=[B, B]"}},
         Setting{"gpt2", "dp=2, tp=2", {"*/m=[S(0), B]", "*/v=[S(0), B]"}},
         Setting{"gpt2", "dp=2, tp=2, mb=2 : time", {"h.*.weight=[S(0), S(0)]"}},
-        Setting{"gpt2", "dp=2, tp=2", {"wpe.weight=[S(1), S(0)]", "h.0.mlp.c_fc.weight=[S(1), S(1)]"}}),
+        Setting{
+            "gpt2",
+            "dp=2, tp=2",
+            {"wpe.weight=[S(1), S(0)]", "h.0.mlp.c_fc.weight=[S(1), S(1)]"}}),
     nameOf);
 
 } // namespace

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Programs of reshards: every pair of layouts on small meshes, executed.
-#include "compiler/API/InitDialects.h"
 #include "compiler/Sharding/Reshard.h"
+#include "compiler/API/InitDialects.h"
 
 #include <gtest/gtest.h>
 
@@ -30,7 +30,8 @@ dist::MeshAttr meshOf(ArrayRef<int64_t> sizes, bool time = false) {
   return dist::MeshAttr::get(&context(), names, sizes, time);
 }
 
-std::vector<SmallVector<AxisLayout>> allLayouts(unsigned axes, int64_t dims, bool partial) {
+std::vector<SmallVector<AxisLayout>> allLayouts(unsigned axes, int64_t dims,
+                                                bool partial) {
   std::vector<SmallVector<AxisLayout>> layouts = {{}};
   for (unsigned a = 0; a < axes; ++a) {
     std::vector<SmallVector<AxisLayout>> longer;
@@ -128,7 +129,8 @@ TEST(Reshard, EveryPairOfLayoutsIsASequenceOfLegalSteps) {
         ASSERT_TRUE(succeeded(steps)) << text(from) << " to " << text(to);
         SmallVector<AxisLayout> now = from;
         for (const ReshardStep &step : *steps) {
-          EXPECT_EQ(checkStep(now, step), "") << text(from) << " to " << text(to);
+          EXPECT_EQ(checkStep(now, step), "")
+              << text(from) << " to " << text(to);
           now.assign(step.result.begin(), step.result.end());
         }
         EXPECT_EQ(text(now), text(to)) << "from " << text(from);
@@ -140,7 +142,8 @@ TEST(Reshard, EveryPairOfLayoutsIsASequenceOfLegalSteps) {
 }
 
 /// Number of steps that communicate.
-size_t collectives(ArrayRef<AxisLayout> from, ArrayRef<AxisLayout> to, dist::MeshAttr mesh) {
+size_t collectives(ArrayRef<AxisLayout> from, ArrayRef<AxisLayout> to,
+                   dist::MeshAttr mesh) {
   auto steps = planReshard(from, to, mesh);
   return llvm::count_if(*steps, [](const ReshardStep &step) {
     return step.kind != ReshardStep::Kind::LocalSlice &&
@@ -152,7 +155,8 @@ size_t collectives(ArrayRef<AxisLayout> from, ArrayRef<AxisLayout> to, dist::Mes
 // (the oracles' section on resharding). Those that need a permutation of
 // shards are the next milestone's.
 TEST(Reshard, UsesNoMoreCollectivesThanOthers) {
-  AxisLayout B, S0 = AxisLayout::split(0), S1 = AxisLayout::split(1), S2 = AxisLayout::split(2);
+  AxisLayout B, S0 = AxisLayout::split(0), S1 = AxisLayout::split(1),
+                S2 = AxisLayout::split(2);
   dist::MeshAttr mesh = meshOf({2, 2, 2});
   EXPECT_LE(collectives({S0, S0, S0}, {S1, S1, S1}, mesh), 3u);
   EXPECT_LE(collectives({S1, S0, S0}, {B, S0, S0}, mesh), 1u);

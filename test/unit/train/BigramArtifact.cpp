@@ -50,10 +50,12 @@ public:
     output("count", {});
     finish("bigram_evaluate", 3, {});
 
+    int64_t rows = o.forwardBatch ? o.forwardBatch : o.batch;
     begin("forward");
-    input("ids", DType::I32, tokens);
+    entry.scalars[0].size = rows * o.sequence;
+    input("ids", DType::I32, {rows, o.sequence});
     variable();
-    output("logits", {o.batch, o.sequence, o.vocab});
+    output("logits", {rows, o.sequence, o.vocab});
     finish(o.failing ? "bigram_fail" : "bigram_forward", 2, {});
     return plan;
   }

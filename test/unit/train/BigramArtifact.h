@@ -14,6 +14,8 @@ namespace test {
 /// with the entries and names of compiled ones.
 struct BigramOptions {
   int64_t batch = 4, sequence = 8, vocab = 256;
+  /// Batch of the entry `forward`; 0: `batch`.
+  int64_t forwardBatch = 0;
   /// Ranks of an axis "dp", all of which hold the whole table.
   int64_t ranks = 1;
   /// The entry `forward` fails at run time.

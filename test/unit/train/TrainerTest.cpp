@@ -108,8 +108,9 @@ TEST_F(TrainerTest, LearnsAndReports) {
     if (step == 1)
       first = *line->number("loss");
     double rate = *line->number("learning_rate");
-    if (step <= 4)
+    if (step <= 4) {
       EXPECT_DOUBLE_EQ(rate, 20 * step / 4.0);
+    }
   }
   EXPECT_NEAR(first, std::log(256), 0.05);
   // The resolved job reads back as the same job.
