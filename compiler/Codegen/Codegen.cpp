@@ -13,7 +13,8 @@ using namespace mlir;
 
 namespace weir::compiler {
 
-static LogicalResult dump(ModuleOp module, const CodegenOptions &options, StringRef name,
+static LogicalResult dump(ModuleOp module, const CodegenOptions &options,
+                          StringRef name,
                           llvm::function_ref<void(llvm::raw_ostream &)> print) {
   if (options.dumpDir.empty())
     return success();
@@ -22,13 +23,15 @@ static LogicalResult dump(ModuleOp module, const CodegenOptions &options, String
   std::error_code error;
   llvm::raw_fd_ostream file(path, error);
   if (error)
-    return module.emitError("cannot write '") << path << "': " << error.message();
+    return module.emitError("cannot write '")
+           << path << "': " << error.message();
   print(file);
   return success();
 }
 
 LogicalResult compileKernels(ModuleOp module, const CodegenOptions &options,
-                             std::string &sharedObjectBytes, SmallVector<std::string> &features) {
+                             std::string &sharedObjectBytes,
+                             SmallVector<std::string> &features) {
   llvm::Expected<codegen::Target> target = codegen::createTarget(options.cpu);
   if (!target)
     return module.emitError(llvm::toString(target.takeError()));
@@ -41,7 +44,8 @@ LogicalResult compileKernels(ModuleOp module, const CodegenOptions &options,
   dist::MeshAttr mesh = dist::getMesh(module);
   bool failed = false;
   for (auto func : module.getOps<kernel::FuncOp>())
-    failed |= mlir::failed(codegen::emitKernel(func, mesh, code, target->lanes));
+    failed |=
+        mlir::failed(codegen::emitKernel(func, mesh, code, target->lanes));
   if (failed)
     return failure();
   auto printModule = [&](llvm::raw_ostream &os) { code.print(os, nullptr); };
@@ -50,7 +54,8 @@ LogicalResult compileKernels(ModuleOp module, const CodegenOptions &options,
   std::string problem;
   llvm::raw_string_ostream problemStream(problem);
   if (llvm::verifyModule(code, &problemStream))
-    return module.emitError("internal error: generated code is malformed: ") << problem;
+    return module.emitError("internal error: generated code is malformed: ")
+           << problem;
 
   codegen::optimize(code, *target);
   if (mlir::failed(dump(module, options, "kernels.opt.ll", printModule)))
@@ -59,7 +64,8 @@ LogicalResult compileKernels(ModuleOp module, const CodegenOptions &options,
     llvm::Expected<std::string> text = codegen::emitAssembly(code, *target);
     if (!text)
       return module.emitError(llvm::toString(text.takeError()));
-    if (mlir::failed(dump(module, options, "kernels.s", [&](llvm::raw_ostream &os) { os << *text; })))
+    if (mlir::failed(dump(module, options, "kernels.s",
+                          [&](llvm::raw_ostream &os) { os << *text; })))
       return failure();
   }
   llvm::Expected<std::string> object = codegen::emitObject(code, *target);

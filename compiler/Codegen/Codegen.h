@@ -23,7 +23,8 @@ struct CodegenOptions {
 /// attribute lists them, chunk in [0, `chunks`). `features` receives the CPU
 /// features that the code needs, under LLVM's names, sorted. Failures are
 /// reported as diagnostics at the function concerned.
-mlir::LogicalResult compileKernels(mlir::ModuleOp module, const CodegenOptions &options,
+mlir::LogicalResult compileKernels(mlir::ModuleOp module,
+                                   const CodegenOptions &options,
                                    std::string &sharedObjectBytes,
                                    llvm::SmallVector<std::string> &features);
 

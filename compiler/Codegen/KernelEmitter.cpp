@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "compiler/Codegen/KernelEmitter.h"
 
-#include "compiler/Kernels/KernelNest.h"
 #include "compiler/Codegen/ScalarMath.h"
+#include "compiler/Kernels/KernelNest.h"
 #include "llvm/IR/IRBuilder.h"
 #include "llvm/IR/Intrinsics.h"
 #include "llvm/IR/Module.h"
@@ -38,8 +38,8 @@ struct Val {
 class KernelEmitter {
 public:
   KernelEmitter(KernelNest &nest, llvm::Module &module, unsigned lanes)
-      : nest(nest), func(nest.func), module(module), context(module.getContext()),
-        builder(context), lanes(lanes) {
+      : nest(nest), func(nest.func), module(module),
+        context(module.getContext()), builder(context), lanes(lanes) {
     llvm::FastMathFlags flags;
     flags.setAllowContract();
     builder.setFastMathFlags(flags);
@@ -57,7 +57,8 @@ private:
     int loop = -1;
     IrValue index = nullptr; // i64, first lane of a vector
     bool vector = false;
-    Instruction *leave = nullptr; // branch into the next level, while it is open
+    Instruction *leave =
+        nullptr; // branch into the next level, while it is open
     std::map<Key, Val> memo;
   };
 
@@ -77,7 +78,8 @@ private:
   }
   IrValue constant(int64_t value) { return ConstantInt::getSigned(i64, value); }
   IrValue tripCount(int loop);
-  void forLoop(int loop, IrValue low, IrValue high, int64_t step, llvm::function_ref<void()> body);
+  void forLoop(int loop, IrValue low, IrValue high, int64_t step,
+               llvm::function_ref<void()> body);
   void vectorLoop(int loop, IrValue low, IrValue high, unsigned unroll,
                   llvm::function_ref<void(unsigned)> body);
   void openLoops(ArrayRef<int> loops, llvm::function_ref<void()> body);
@@ -88,8 +90,9 @@ private:
       return value;
     // Extended last, so that comparisons of extended vectors become narrow.
     if (auto *extended = dyn_cast<llvm::SExtInst>(value))
-      return builder.CreateSExt(builder.CreateVectorSplat(lanes, extended->getOperand(0)),
-                                llvm::FixedVectorType::get(value->getType(), lanes));
+      return builder.CreateSExt(
+          builder.CreateVectorSplat(lanes, extended->getOperand(0)),
+          llvm::FixedVectorType::get(value->getType(), lanes));
     return builder.CreateVectorSplat(lanes, value);
   }
   IrValue laneNumbers() {
@@ -108,7 +111,8 @@ private:
   // Types and memory.
   IrType scalarType(Type type);
   IrType memoryType(Type type) {
-    return type.isInteger(1) ? static_cast<IrType>(builder.getInt8Ty()) : scalarType(type);
+    return type.isInteger(1) ? static_cast<IrType>(builder.getInt8Ty())
+                             : scalarType(type);
   }
   IrValue basePointer(Value memory);
   IrValue scalar(int number) {
@@ -139,14 +143,16 @@ private:
     levels[result.level].memo[{value.getAsOpaquePointer(), index}] = result;
     return result;
   }
-  SmallVector<Val> evaluateBody(kernel::GenericOp op, ArrayRef<IndexExpr> indices);
-  Val evaluateOp(Operation *op, ArrayRef<Val> operands, kernel::GenericOp parent,
-                 ArrayRef<IndexExpr> indices);
+  SmallVector<Val> evaluateBody(kernel::GenericOp op,
+                                ArrayRef<IndexExpr> indices);
+  Val evaluateOp(Operation *op, ArrayRef<Val> operands,
+                 kernel::GenericOp parent, ArrayRef<IndexExpr> indices);
   IrValue convert(Operation *op, ArrayRef<IrValue> operands);
   Val evaluateGather(kernel::GatherOp gather, const Index &index);
   Index ownIndex(Value value) {
     Index index;
-    for (int64_t dim = 0; dim < cast<RankedTensorType>(value.getType()).getRank(); ++dim) {
+    for (int64_t dim = 0;
+         dim < cast<RankedTensorType>(value.getType()).getRank(); ++dim) {
       IndexExpr expr;
       expr.loop = nest.loopOf(value, dim);
       index.push_back(expr);
@@ -170,7 +176,8 @@ private:
 
   void fail(const llvm::Twine &message) {
     if (!failed)
-      func.emitError("internal error: kernel '") << func.getSymName() << "': " << message.str();
+      func.emitError("internal error: kernel '")
+          << func.getSymName() << "': " << message.str();
     failed = true;
   }
 
@@ -186,6 +193,7 @@ private:
   BasicBlock *current = nullptr; // where the innermost level goes on
   std::vector<Level> levels;
   SmallVector<IrValue> buffers, scalars;
+  llvm::DenseMap<Value, IrValue> constants; // in the object's data
   IrValue chunkLow = nullptr, chunkHigh = nullptr;
   IrValue mask = nullptr; // lanes that exist, in the last part of a vector loop
   std::vector<Val> dynamicIndices;
@@ -220,7 +228,8 @@ void KernelEmitter::forLoop(int loop, IrValue low, IrValue high, int64_t step,
   BasicBlock *before = current;
   BasicBlock *inside = BasicBlock::Create(context, "loop", function);
   BasicBlock *after = BasicBlock::Create(context, "after", function);
-  levels.back().leave = builder.CreateCondBr(builder.CreateICmpSLT(low, high), inside, after);
+  levels.back().leave =
+      builder.CreateCondBr(builder.CreateICmpSLT(low, high), inside, after);
   builder.SetInsertPoint(inside);
   llvm::PHINode *index = builder.CreatePHI(i64, 2);
   index->addIncoming(low, before);
@@ -237,22 +246,26 @@ void KernelEmitter::forLoop(int loop, IrValue low, IrValue high, int64_t step,
 }
 
 /// Full vectors, `unroll` at a time, then single ones under a mask.
-void KernelEmitter::vectorLoop(int loop, IrValue low, IrValue high, unsigned unroll,
+void KernelEmitter::vectorLoop(int loop, IrValue low, IrValue high,
+                               unsigned unroll,
                                llvm::function_ref<void(unsigned)> body) {
   int64_t step = int64_t(lanes) * unroll;
   at(depth());
-  auto *constantLow = dyn_cast<ConstantInt>(low), *constantHigh = dyn_cast<ConstantInt>(high);
-  int64_t trips = constantLow && constantHigh
-                      ? constantHigh->getSExtValue() - constantLow->getSExtValue()
-                      : -1;
+  auto *constantLow = dyn_cast<ConstantInt>(low),
+       *constantHigh = dyn_cast<ConstantInt>(high);
+  int64_t trips = constantLow && constantHigh ? constantHigh->getSExtValue() -
+                                                    constantLow->getSExtValue()
+                                              : -1;
   IrValue count = builder.CreateSub(high, low);
-  IrValue fullEnd = builder.CreateAdd(low, builder.CreateAnd(count, constant(-step)));
+  IrValue fullEnd =
+      builder.CreateAdd(low, builder.CreateAnd(count, constant(-step)));
 
   if (trips < 0 || trips >= step) {
     BasicBlock *before = current;
     BasicBlock *inside = BasicBlock::Create(context, "vector", function);
     BasicBlock *after = BasicBlock::Create(context, "rest", function);
-    levels.back().leave = builder.CreateCondBr(builder.CreateICmpSLT(low, fullEnd), inside, after);
+    levels.back().leave = builder.CreateCondBr(
+        builder.CreateICmpSLT(low, fullEnd), inside, after);
     builder.SetInsertPoint(inside);
     llvm::PHINode *index = builder.CreatePHI(i64, 2);
     index->addIncoming(low, before);
@@ -261,7 +274,8 @@ void KernelEmitter::vectorLoop(int loop, IrValue low, IrValue high, unsigned unr
     for (unsigned part = 0; part < unroll; ++part) {
       levels.back().memo.clear();
       builder.SetInsertPoint(current);
-      levels.back().index = part ? builder.CreateNSWAdd(index, constant(part * lanes)) : index;
+      levels.back().index =
+          part ? builder.CreateNSWAdd(index, constant(part * lanes)) : index;
       body(part);
     }
     levels.pop_back();
@@ -279,7 +293,8 @@ void KernelEmitter::vectorLoop(int loop, IrValue low, IrValue high, unsigned unr
   BasicBlock *before = current;
   BasicBlock *inside = BasicBlock::Create(context, "tail", function);
   BasicBlock *after = BasicBlock::Create(context, "after", function);
-  levels.back().leave = builder.CreateCondBr(builder.CreateICmpSLT(fullEnd, high), inside, after);
+  levels.back().leave =
+      builder.CreateCondBr(builder.CreateICmpSLT(fullEnd, high), inside, after);
   builder.SetInsertPoint(inside);
   llvm::PHINode *index = builder.CreatePHI(i64, 2);
   index->addIncoming(fullEnd, before);
@@ -287,7 +302,8 @@ void KernelEmitter::vectorLoop(int loop, IrValue low, IrValue high, unsigned unr
   levels.push_back({loop, index, true, nullptr, {}});
   // In i32 the comparison is one instruction on 16 lanes.
   IrValue left = builder.CreateTrunc(
-      builder.CreateBinaryIntrinsic(Intrinsic::smin, builder.CreateSub(high, index), constant(lanes)),
+      builder.CreateBinaryIntrinsic(
+          Intrinsic::smin, builder.CreateSub(high, index), constant(lanes)),
       i32);
   SmallVector<llvm::Constant *> numbers;
   for (unsigned lane = 0; lane < lanes; ++lane)
@@ -310,11 +326,13 @@ std::pair<IrValue, IrValue> KernelEmitter::bounds(int loop) {
   return {constant(0), tripCount(loop)};
 }
 
-void KernelEmitter::openLoops(ArrayRef<int> loops, llvm::function_ref<void()> body) {
+void KernelEmitter::openLoops(ArrayRef<int> loops,
+                              llvm::function_ref<void()> body) {
   if (loops.empty())
     return body();
   auto [low, high] = bounds(loops.front());
-  forLoop(loops.front(), low, high, 1, [&] { openLoops(loops.drop_front(), body); });
+  forLoop(loops.front(), low, high, 1,
+          [&] { openLoops(loops.drop_front(), body); });
 }
 
 /// Chunk c of n takes [extent c / n, extent (c + 1) / n); vectorised loops are
@@ -338,13 +356,15 @@ void KernelEmitter::computeChunk() {
   IrValue extent = tripCount(nest.chunkLoop);
   bool aligned = nest.chunkLoop == nest.vectorLoop;
   auto cut = [&](IrValue c) {
-    IrValue position = builder.CreateSDiv(builder.CreateMul(extent, c), constant(chunks));
+    IrValue position =
+        builder.CreateSDiv(builder.CreateMul(extent, c), constant(chunks));
     return aligned ? builder.CreateAnd(position, constant(-64)) : position;
   };
   builder.SetInsertPoint(current);
   IrValue next = builder.CreateAdd(chunk, constant(1));
   chunkLow = cut(chunk);
-  chunkHigh = builder.CreateSelect(builder.CreateICmpEQ(next, constant(chunks)), extent, cut(next));
+  chunkHigh = builder.CreateSelect(builder.CreateICmpEQ(next, constant(chunks)),
+                                   extent, cut(next));
 }
 
 //===----------------------------------------------------------------------===//
@@ -375,6 +395,9 @@ IrValue KernelEmitter::basePointer(Value memory) {
     return buffers[number];
   }
   auto op = memory.getDefiningOp<kernel::ConstantOp>();
+  IrValue &known = constants[memory];
+  if (known)
+    return known;
   auto elements = dyn_cast<DenseElementsAttr>(op.getValue());
   if (!elements) {
     fail("only dense constants have code");
@@ -388,17 +411,19 @@ IrValue KernelEmitter::basePointer(Value memory) {
       values.push_back(ConstantFP::get(context, value));
   } else {
     for (const APInt &value : elements.getValues<APInt>())
-      values.push_back(ConstantInt::get(type, value.zextOrTrunc(type->getIntegerBitWidth())));
+      values.push_back(ConstantInt::get(
+          type, value.zextOrTrunc(type->getIntegerBitWidth())));
   }
   auto *array = llvm::ArrayType::get(type, values.size());
-  auto *global = new llvm::GlobalVariable(module, array, /*isConstant=*/true,
-                                          llvm::GlobalValue::PrivateLinkage,
-                                          llvm::ConstantArray::get(array, values));
+  auto *global = new llvm::GlobalVariable(
+      module, array, /*isConstant=*/true, llvm::GlobalValue::PrivateLinkage,
+      llvm::ConstantArray::get(array, values));
   global->setAlignment(llvm::Align(64));
-  return global;
+  return known = global;
 }
 
-Val KernelEmitter::indexValue(const IndexExpr &expr, IrValue addend, bool narrow) {
+Val KernelEmitter::indexValue(const IndexExpr &expr, IrValue addend,
+                              bool narrow) {
   if (expr.dynamic >= 0)
     return dynamicIndices[expr.dynamic];
   Val result{constant(expr.offset), 0};
@@ -425,17 +450,21 @@ Val KernelEmitter::indexValue(const IndexExpr &expr, IrValue addend, bool narrow
     SmallVector<llvm::Constant *> numbers;
     for (unsigned lane = 0; lane < lanes; ++lane)
       numbers.push_back(ConstantInt::get(i32, lane));
-    IrValue first = builder.CreateVectorSplat(lanes, builder.CreateTrunc(index, i32));
-    IrValue sum = builder.CreateAdd(first, llvm::ConstantVector::get(numbers), "", /*HasNUW=*/false,
+    IrValue first =
+        builder.CreateVectorSplat(lanes, builder.CreateTrunc(index, i32));
+    IrValue sum = builder.CreateAdd(first, llvm::ConstantVector::get(numbers),
+                                    "", /*HasNUW=*/false,
                                     /*HasNSW=*/true);
-    return {builder.CreateSExt(sum, llvm::FixedVectorType::get(i64, vector->getNumElements())),
+    return {builder.CreateSExt(
+                sum, llvm::FixedVectorType::get(i64, vector->getNumElements())),
             level};
   }
   fail("a value is read outside its loop");
   return result;
 }
 
-KernelEmitter::Address KernelEmitter::address(Value memory, const Index &index) {
+KernelEmitter::Address KernelEmitter::address(Value memory,
+                                              const Index &index) {
   SmallVector<int64_t> strides = nest.stridesOf(memory);
   // Terms by level, so that each part of the sum stands outside the loops that
   // it does not depend on.
@@ -449,17 +478,20 @@ KernelEmitter::Address KernelEmitter::address(Value memory, const Index &index) 
       Val value = dynamicIndices[expr.dynamic];
       at(value.level);
       if (value.value->getType()->isVectorTy()) {
-        lanesOffset = {builder.CreateMul(value.value, splat(constant(stride))), value.level};
+        lanesOffset = {builder.CreateMul(value.value, splat(constant(stride))),
+                       value.level};
         result.scattered = true;
       } else {
-        terms[value.level].push_back(builder.CreateMul(value.value, constant(stride)));
+        terms[value.level].push_back(
+            builder.CreateMul(value.value, constant(stride)));
       }
       continue;
     }
     fixed += expr.offset * stride;
     for (auto [number, sign] : expr.shifts) {
       at(0);
-      terms[0].push_back(builder.CreateMul(scalar(number), constant(sign * stride)));
+      terms[0].push_back(
+          builder.CreateMul(scalar(number), constant(sign * stride)));
     }
     if (expr.loop < 0 || nest.loops[expr.loop].trivial || stride == 0)
       continue;
@@ -471,14 +503,16 @@ KernelEmitter::Address KernelEmitter::address(Value memory, const Index &index) 
       if (levels[level].vector)
         result.stride += stride;
       at(level);
-      terms[level].push_back(stride == 1
-                                 ? levels[level].index
-                                 : builder.CreateNSWMul(levels[level].index, constant(stride)));
+      terms[level].push_back(
+          stride == 1
+              ? levels[level].index
+              : builder.CreateNSWMul(levels[level].index, constant(stride)));
     }
     if (!found)
       fail("memory is addressed outside its loop");
   }
-  IrType type = memoryType(cast<RankedTensorType>(memory.getType()).getElementType());
+  IrType type =
+      memoryType(cast<RankedTensorType>(memory.getType()).getElementType());
   IrValue sum = constant(fixed);
   for (auto &[level, values] : terms) {
     at(level);
@@ -492,8 +526,10 @@ KernelEmitter::Address KernelEmitter::address(Value memory, const Index &index) 
   result.pointer = builder.CreateGEP(type, basePointer(memory), sum);
   if (!result.scattered && (result.stride == 0 || result.stride == 1))
     return result;
-  IrValue offsets = result.stride ? builder.CreateMul(laneNumbers(), splat(constant(result.stride)))
-                                  : splat(constant(0));
+  IrValue offsets =
+      result.stride
+          ? builder.CreateMul(laneNumbers(), splat(constant(result.stride)))
+          : splat(constant(0));
   if (lanesOffset.value)
     offsets = builder.CreateAdd(offsets, lanesOffset.value);
   result.pointer = builder.CreateGEP(type, result.pointer, offsets);
@@ -511,7 +547,8 @@ IrValue KernelEmitter::loadVector(IrType type, IrValue pointer) {
 }
 
 void KernelEmitter::storeVector(IrValue value, IrValue pointer) {
-  llvm::Align align(std::max<unsigned>(1, value->getType()->getScalarSizeInBits() / 8));
+  llvm::Align align(
+      std::max<unsigned>(1, value->getType()->getScalarSizeInBits() / 8));
   if (!mask)
     builder.CreateAlignedStore(value, pointer, align);
   else
@@ -527,7 +564,10 @@ Val KernelEmitter::load(Value memory, const Index &index) {
   IrValue value;
   if (place.scattered) {
     auto *vector = llvm::FixedVectorType::get(type, lanes);
-    IrValue all = mask ? mask : llvm::Constant::getAllOnesValue(llvm::FixedVectorType::get(builder.getInt1Ty(), lanes));
+    IrValue all =
+        mask ? mask
+             : llvm::Constant::getAllOnesValue(
+                   llvm::FixedVectorType::get(builder.getInt1Ty(), lanes));
     value = builder.CreateMaskedGather(vector, place.pointer, align, all,
                                        llvm::Constant::getNullValue(vector));
   } else if (place.stride == 1) {
@@ -536,7 +576,8 @@ Val KernelEmitter::load(Value memory, const Index &index) {
     value = builder.CreateAlignedLoad(type, place.pointer, align);
   }
   if (element.isInteger(1))
-    value = builder.CreateICmpNE(value, llvm::Constant::getNullValue(value->getType()));
+    value = builder.CreateICmpNE(
+        value, llvm::Constant::getNullValue(value->getType()));
   return {value, place.level};
 }
 
@@ -547,12 +588,16 @@ void KernelEmitter::store(Value memory, const Index &index, Val value) {
   at(depth());
   IrValue bits = value.value;
   if (element.isInteger(1))
-    bits = builder.CreateZExt(bits, bits->getType()->isVectorTy()
-                                        ? static_cast<IrType>(llvm::FixedVectorType::get(type, lanes))
-                                        : type);
+    bits = builder.CreateZExt(
+        bits, bits->getType()->isVectorTy()
+                  ? static_cast<IrType>(llvm::FixedVectorType::get(type, lanes))
+                  : type);
   llvm::Align align(std::max<unsigned>(1, type->getScalarSizeInBits() / 8));
   if (place.scattered) {
-    IrValue all = mask ? mask : llvm::Constant::getAllOnesValue(llvm::FixedVectorType::get(builder.getInt1Ty(), lanes));
+    IrValue all =
+        mask ? mask
+             : llvm::Constant::getAllOnesValue(
+                   llvm::FixedVectorType::get(builder.getInt1Ty(), lanes));
     builder.CreateMaskedScatter(splat(bits), place.pointer, align, all);
   } else if (place.stride == 1) {
     storeVector(splat(bits), place.pointer);
@@ -599,7 +644,8 @@ IrValue KernelEmitter::scratchPointer(Operation *op) {
   for (auto [loop, stride] : inner)
     for (Level &level : levels)
       if (level.loop == loop)
-        offset = builder.CreateAdd(offset, builder.CreateMul(level.index, constant(stride)));
+        offset = builder.CreateAdd(
+            offset, builder.CreateMul(level.index, constant(stride)));
   return builder.CreateGEP(memoryType(type.getElementType()), row, offset);
 }
 
@@ -613,11 +659,16 @@ Val KernelEmitter::evaluate(Value value, const Index &index) {
   if (KernelNest::isMemory(value)) {
     // A constant of one value needs no memory.
     if (auto op = value.getDefiningOp<kernel::ConstantOp>())
-      if (auto elements = dyn_cast<DenseElementsAttr>(op.getValue()); elements && elements.isSplat()) {
+      if (auto elements = dyn_cast<DenseElementsAttr>(op.getValue());
+          elements && elements.isSplat()) {
         IrType type = scalarType(elements.getElementType());
         if (isa<FloatType>(elements.getElementType()))
-          return remember(value, index, {ConstantFP::get(context, elements.getSplatValue<APFloat>()), 0});
-        return remember(value, index, {ConstantInt::get(type, elements.getSplatValue<APInt>()), 0});
+          return remember(
+              value, index,
+              {ConstantFP::get(context, elements.getSplatValue<APFloat>()), 0});
+        return remember(
+            value, index,
+            {ConstantInt::get(type, elements.getSplatValue<APInt>()), 0});
       }
     return remember(value, index, load(value, index));
   }
@@ -625,14 +676,15 @@ Val KernelEmitter::evaluate(Value value, const Index &index) {
   if (isa<kernel::ScatterAddOp>(op)) {
     if (!scatterIsZero)
       fail("the result of a scatter is read otherwise than by an addition");
-    return {llvm::Constant::getNullValue(
-                scalarType(cast<RankedTensorType>(value.getType()).getElementType())),
+    return {llvm::Constant::getNullValue(scalarType(
+                cast<RankedTensorType>(value.getType()).getElementType())),
             0};
   }
   if (KernelNest::isReduction(op)) {
     if (IrValue row = reducedRows.lookup(value)) {
       at(depth());
-      IrType type = scalarType(cast<RankedTensorType>(value.getType()).getElementType());
+      IrType type =
+          scalarType(cast<RankedTensorType>(value.getType()).getElementType());
       IrValue place = builder.CreateSub(levels.back().index, blockStart);
       IrValue loaded = loadVector(type, builder.CreateGEP(type, row, place));
       return remember(value, index, {loaded, depth()});
@@ -640,20 +692,25 @@ Val KernelEmitter::evaluate(Value value, const Index &index) {
     auto it = reduced.find(value);
     if (it == reduced.end()) {
       fail("a reduction is read before it is computed");
-      return {llvm::PoisonValue::get(scalarType(cast<RankedTensorType>(value.getType()).getElementType())), 0};
+      return {llvm::PoisonValue::get(scalarType(
+                  cast<RankedTensorType>(value.getType()).getElementType())),
+              0};
     }
     return it->second;
   }
   if (auto generic = dyn_cast<kernel::GenericOp>(op)) {
-    bool inScratch = nest.scratch.contains(op) && levels.back().vector && index == ownIndex(value);
-    IrType type = scalarType(cast<RankedTensorType>(value.getType()).getElementType());
+    bool inScratch = nest.scratch.contains(op) && levels.back().vector &&
+                     index == ownIndex(value);
+    IrType type =
+        scalarType(cast<RankedTensorType>(value.getType()).getElementType());
     if (inScratch && scratchReady.contains(op)) {
       IrValue pointer = scratchPointer(op);
       at(depth());
       return remember(value, index, {loadVector(type, pointer), depth()});
     }
     unsigned number = cast<OpResult>(value).getResultNumber();
-    SmallVector<IndexExpr> indices = KernelNest::loopIndices(generic, number, index);
+    SmallVector<IndexExpr> indices =
+        KernelNest::loopIndices(generic, number, index);
     SmallVector<Val> results = evaluateBody(generic, indices);
     for (auto [i, result] : llvm::enumerate(results)) {
       Index at = KernelNest::mapIndex(generic.getOutputMap(i), indices);
@@ -671,53 +728,67 @@ Val KernelEmitter::evaluate(Value value, const Index &index) {
     return remember(value, index, evaluateGather(gather, index));
   if (auto partial = dyn_cast<dist::PartialOp>(op)) {
     Val held = evaluate(partial.getInput(), index);
-    int number = nest.findScalar(getCoordinateScalar(func.getContext(), partial.getAxes(), nest.mesh));
-    kernel::Combiner combiner = partial.getReduction() == dist::Reduction::Sum   ? kernel::Combiner::Sum
-                                : partial.getReduction() == dist::Reduction::Max ? kernel::Combiner::Max
-                                                                                 : kernel::Combiner::Min;
+    int number = nest.findScalar(
+        getCoordinateScalar(func.getContext(), partial.getAxes(), nest.mesh));
+    kernel::Combiner combiner = partial.getReduction() == dist::Reduction::Sum
+                                    ? kernel::Combiner::Sum
+                                : partial.getReduction() == dist::Reduction::Max
+                                    ? kernel::Combiner::Max
+                                    : kernel::Combiner::Min;
     at(held.level);
     IrValue first = builder.CreateICmpEQ(scalar(number), constant(0));
-    return remember(value, index,
-                    {builder.CreateSelect(first, held.value, neutral(combiner, held.value->getType())),
-                     held.level});
+    return remember(
+        value, index,
+        {builder.CreateSelect(first, held.value,
+                              neutral(combiner, held.value->getType())),
+         held.level});
   }
   return evaluate(op->getOperand(0), nest.operandIndex(op, index));
 }
 
 Val KernelEmitter::evaluateGather(kernel::GatherOp gather, const Index &index) {
-  unsigned rank = cast<RankedTensorType>(gather.getIndices().getType()).getRank();
+  unsigned rank =
+      cast<RankedTensorType>(gather.getIndices().getType()).getRank();
   auto tableType = cast<RankedTensorType>(gather.getTable().getType());
-  Val row = evaluate(gather.getIndices(), Index(index.begin(), index.begin() + rank));
+  Val row =
+      evaluate(gather.getIndices(), Index(index.begin(), index.begin() + rank));
   at(row.level);
   bool isVector = row.value->getType()->isVectorTy();
   auto like = [&](IrValue value) { return isVector ? splat(value) : value; };
-  IrType wide = isVector ? static_cast<IrType>(llvm::FixedVectorType::get(i64, lanes)) : i64;
+  IrType wide =
+      isVector ? static_cast<IrType>(llvm::FixedVectorType::get(i64, lanes))
+               : i64;
   IrValue number = builder.CreateSExt(row.value, wide);
   LocalDim dim = getLocalDim(tableType, 0);
   IrValue extent = constant(dim.capacity);
   if (dim.isSplit()) {
-    number = builder.CreateSub(number, like(scalar(nest.findScalar(dim.dim, ScalarKind::Offset))));
+    number = builder.CreateSub(
+        number, like(scalar(nest.findScalar(dim.dim, ScalarKind::Offset))));
     extent = scalar(nest.findScalar(dim.dim, ScalarKind::Extent));
   }
   IrValue valid = builder.CreateICmpULT(number, like(extent));
-  number = builder.CreateSelect(valid, number, llvm::Constant::getNullValue(wide));
+  number =
+      builder.CreateSelect(valid, number, llvm::Constant::getNullValue(wide));
   Index inTable(1);
   inTable[0].dynamic = dynamicIndices.size();
   dynamicIndices.push_back({number, row.level});
   inTable.append(index.begin() + rank, index.end());
   Val value = load(gather.getTable(), inTable);
   at(value.level);
-  return {builder.CreateSelect(valid, value.value, llvm::Constant::getNullValue(value.value->getType())),
+  return {builder.CreateSelect(
+              valid, value.value,
+              llvm::Constant::getNullValue(value.value->getType())),
           value.level};
 }
 
-SmallVector<Val> KernelEmitter::evaluateBody(kernel::GenericOp op, ArrayRef<IndexExpr> indices) {
+SmallVector<Val> KernelEmitter::evaluateBody(kernel::GenericOp op,
+                                             ArrayRef<IndexExpr> indices) {
   llvm::DenseMap<Value, Val> values;
   Block *body = op.getBodyBlock();
   for (auto [i, argument] : llvm::enumerate(body->getArguments()))
     if (!argument.use_empty())
-      values[argument] =
-          evaluate(op.getInputs()[i], KernelNest::mapIndex(op.getInputMap(i), indices));
+      values[argument] = evaluate(
+          op.getInputs()[i], KernelNest::mapIndex(op.getInputMap(i), indices));
   SmallVector<Val> results;
   for (Operation &inner : *body) {
     SmallVector<Val> operands;
@@ -733,20 +804,24 @@ SmallVector<Val> KernelEmitter::evaluateBody(kernel::GenericOp op, ArrayRef<Inde
   return results;
 }
 
-Val KernelEmitter::evaluateOp(Operation *op, ArrayRef<Val> operands, kernel::GenericOp parent,
+Val KernelEmitter::evaluateOp(Operation *op, ArrayRef<Val> operands,
+                              kernel::GenericOp parent,
                               ArrayRef<IndexExpr> indices) {
   if (auto loop = dyn_cast<kernel::IndexOp>(op)) {
     LocalDim dim = getLoopDim(parent, loop.getLoop());
-    IrValue offset =
-        dim.isSplit() ? scalar(nest.findScalar(dim.dim, ScalarKind::Offset)) : nullptr;
-    return indexValue(indices[loop.getLoop()], offset, dim.dim.size < (int64_t(1) << 31));
+    IrValue offset = dim.isSplit()
+                         ? scalar(nest.findScalar(dim.dim, ScalarKind::Offset))
+                         : nullptr;
+    return indexValue(indices[loop.getLoop()], offset,
+                      dim.dim.size < (int64_t(1) << 31));
   }
   int level = 0;
   bool vector = false;
   for (const Val &operand : operands) {
     if (!operand.value) {
       fail("an operand of '" + op->getName().getStringRef() + "' has no value");
-      return {llvm::PoisonValue::get(scalarType(op->getResult(0).getType())), 0};
+      return {llvm::PoisonValue::get(scalarType(op->getResult(0).getType())),
+              0};
     }
     level = std::max(level, operand.level);
     vector |= operand.value->getType()->isVectorTy();
@@ -758,7 +833,9 @@ Val KernelEmitter::evaluateOp(Operation *op, ArrayRef<Val> operands, kernel::Gen
   IrValue result = convert(op, inputs);
   if (!result) {
     fail("operation '" + op->getName().getStringRef() + "' has no code for " +
-         (op->getNumOperands() && op->getOperand(0).getType().isF64() ? "f64" : "its type"));
+         (op->getNumOperands() && op->getOperand(0).getType().isF64()
+              ? "f64"
+              : "its type"));
     result = llvm::PoisonValue::get(scalarType(op->getResult(0).getType()));
   }
   return {result, level};
@@ -767,22 +844,38 @@ Val KernelEmitter::evaluateOp(Operation *op, ArrayRef<Val> operands, kernel::Gen
 static CmpInst::Predicate convertPredicate(arith::CmpFPredicate predicate) {
   using P = arith::CmpFPredicate;
   switch (predicate) {
-  case P::AlwaysFalse: return CmpInst::FCMP_FALSE;
-  case P::OEQ: return CmpInst::FCMP_OEQ;
-  case P::OGT: return CmpInst::FCMP_OGT;
-  case P::OGE: return CmpInst::FCMP_OGE;
-  case P::OLT: return CmpInst::FCMP_OLT;
-  case P::OLE: return CmpInst::FCMP_OLE;
-  case P::ONE: return CmpInst::FCMP_ONE;
-  case P::ORD: return CmpInst::FCMP_ORD;
-  case P::UEQ: return CmpInst::FCMP_UEQ;
-  case P::UGT: return CmpInst::FCMP_UGT;
-  case P::UGE: return CmpInst::FCMP_UGE;
-  case P::ULT: return CmpInst::FCMP_ULT;
-  case P::ULE: return CmpInst::FCMP_ULE;
-  case P::UNE: return CmpInst::FCMP_UNE;
-  case P::UNO: return CmpInst::FCMP_UNO;
-  case P::AlwaysTrue: return CmpInst::FCMP_TRUE;
+  case P::AlwaysFalse:
+    return CmpInst::FCMP_FALSE;
+  case P::OEQ:
+    return CmpInst::FCMP_OEQ;
+  case P::OGT:
+    return CmpInst::FCMP_OGT;
+  case P::OGE:
+    return CmpInst::FCMP_OGE;
+  case P::OLT:
+    return CmpInst::FCMP_OLT;
+  case P::OLE:
+    return CmpInst::FCMP_OLE;
+  case P::ONE:
+    return CmpInst::FCMP_ONE;
+  case P::ORD:
+    return CmpInst::FCMP_ORD;
+  case P::UEQ:
+    return CmpInst::FCMP_UEQ;
+  case P::UGT:
+    return CmpInst::FCMP_UGT;
+  case P::UGE:
+    return CmpInst::FCMP_UGE;
+  case P::ULT:
+    return CmpInst::FCMP_ULT;
+  case P::ULE:
+    return CmpInst::FCMP_ULE;
+  case P::UNE:
+    return CmpInst::FCMP_UNE;
+  case P::UNO:
+    return CmpInst::FCMP_UNO;
+  case P::AlwaysTrue:
+    return CmpInst::FCMP_TRUE;
   }
   return CmpInst::FCMP_FALSE;
 }
@@ -790,16 +883,26 @@ static CmpInst::Predicate convertPredicate(arith::CmpFPredicate predicate) {
 static CmpInst::Predicate convertPredicate(arith::CmpIPredicate predicate) {
   using P = arith::CmpIPredicate;
   switch (predicate) {
-  case P::eq: return CmpInst::ICMP_EQ;
-  case P::ne: return CmpInst::ICMP_NE;
-  case P::slt: return CmpInst::ICMP_SLT;
-  case P::sle: return CmpInst::ICMP_SLE;
-  case P::sgt: return CmpInst::ICMP_SGT;
-  case P::sge: return CmpInst::ICMP_SGE;
-  case P::ult: return CmpInst::ICMP_ULT;
-  case P::ule: return CmpInst::ICMP_ULE;
-  case P::ugt: return CmpInst::ICMP_UGT;
-  case P::uge: return CmpInst::ICMP_UGE;
+  case P::eq:
+    return CmpInst::ICMP_EQ;
+  case P::ne:
+    return CmpInst::ICMP_NE;
+  case P::slt:
+    return CmpInst::ICMP_SLT;
+  case P::sle:
+    return CmpInst::ICMP_SLE;
+  case P::sgt:
+    return CmpInst::ICMP_SGT;
+  case P::sge:
+    return CmpInst::ICMP_SGE;
+  case P::ult:
+    return CmpInst::ICMP_ULT;
+  case P::ule:
+    return CmpInst::ICMP_ULE;
+  case P::ugt:
+    return CmpInst::ICMP_UGT;
+  case P::uge:
+    return CmpInst::ICMP_UGE;
   }
   return CmpInst::ICMP_EQ;
 }
@@ -813,7 +916,9 @@ IrValue KernelEmitter::convert(Operation *op, ArrayRef<IrValue> in) {
                : type;
   };
   auto unary = [&](ID id) { return b.CreateUnaryIntrinsic(id, in[0]); };
-  auto binary = [&](ID id) { return b.CreateBinaryIntrinsic(id, in[0], in[1]); };
+  auto binary = [&](ID id) {
+    return b.CreateBinaryIntrinsic(id, in[0], in[1]);
+  };
   // Lanes that do not exist hold zeros, by which integers may not be divided.
   auto divisor = [&]() -> IrValue {
     if (!mask || !in[1]->getType()->isVectorTy())
@@ -825,7 +930,9 @@ IrValue KernelEmitter::convert(Operation *op, ArrayRef<IrValue> in) {
         if (auto number = dyn_cast<FloatAttr>(constantOp.getValue()))
           return ConstantFP::get(context, number.getValue());
         auto number = dyn_cast<IntegerAttr>(constantOp.getValue());
-        return number ? ConstantInt::get(scalarType(constantOp.getType()), number.getValue()) : nullptr;
+        return number ? ConstantInt::get(scalarType(constantOp.getType()),
+                                         number.getValue())
+                      : nullptr;
       })
       .Case([&](arith::AddFOp) { return b.CreateFAdd(in[0], in[1]); })
       .Case([&](arith::SubFOp) { return b.CreateFSub(in[0], in[1]); })
@@ -836,9 +943,14 @@ IrValue KernelEmitter::convert(Operation *op, ArrayRef<IrValue> in) {
       .Case([&](arith::MinimumFOp) { return binary(Intrinsic::minimum); })
       .Case([&](arith::MaxNumFOp) { return binary(Intrinsic::maxnum); })
       .Case([&](arith::MinNumFOp) { return binary(Intrinsic::minnum); })
-      .Case([&](arith::CmpFOp cmp) { return b.CreateFCmp(convertPredicate(cmp.getPredicate()), in[0], in[1]); })
-      .Case([&](arith::CmpIOp cmp) { return b.CreateICmp(convertPredicate(cmp.getPredicate()), in[0], in[1]); })
-      .Case([&](arith::SelectOp) { return b.CreateSelect(in[0], in[1], in[2]); })
+      .Case([&](arith::CmpFOp cmp) {
+        return b.CreateFCmp(convertPredicate(cmp.getPredicate()), in[0], in[1]);
+      })
+      .Case([&](arith::CmpIOp cmp) {
+        return b.CreateICmp(convertPredicate(cmp.getPredicate()), in[0], in[1]);
+      })
+      .Case(
+          [&](arith::SelectOp) { return b.CreateSelect(in[0], in[1], in[2]); })
       .Case([&](arith::AddIOp) { return b.CreateAdd(in[0], in[1]); })
       .Case([&](arith::SubIOp) { return b.CreateSub(in[0], in[1]); })
       .Case([&](arith::MulIOp) { return b.CreateMul(in[0], in[1]); })
@@ -857,32 +969,58 @@ IrValue KernelEmitter::convert(Operation *op, ArrayRef<IrValue> in) {
       .Case([&](arith::MaxUIOp) { return binary(Intrinsic::umax); })
       .Case([&](arith::MinUIOp) { return binary(Intrinsic::umin); })
       .Case([&](arith::ExtFOp) { return b.CreateFPExt(in[0], resultType()); })
-      .Case([&](arith::TruncFOp) { return b.CreateFPTrunc(in[0], resultType()); })
+      .Case(
+          [&](arith::TruncFOp) { return b.CreateFPTrunc(in[0], resultType()); })
       .Case([&](arith::ExtSIOp) { return b.CreateSExt(in[0], resultType()); })
       .Case([&](arith::ExtUIOp) { return b.CreateZExt(in[0], resultType()); })
       .Case([&](arith::TruncIOp) { return b.CreateTrunc(in[0], resultType()); })
-      .Case([&](arith::SIToFPOp) { return b.CreateSIToFP(in[0], resultType()); })
-      .Case([&](arith::UIToFPOp) { return b.CreateUIToFP(in[0], resultType()); })
-      .Case([&](arith::FPToSIOp) { return b.CreateFPToSI(in[0], resultType()); })
-      .Case([&](arith::FPToUIOp) { return b.CreateFPToUI(in[0], resultType()); })
-      .Case([&](arith::BitcastOp) { return b.CreateBitCast(in[0], resultType()); })
-      .Case([&](arith::IndexCastOp) { return b.CreateSExtOrTrunc(in[0], resultType()); })
-      .Case([&](arith::IndexCastUIOp) { return b.CreateZExtOrTrunc(in[0], resultType()); })
+      .Case(
+          [&](arith::SIToFPOp) { return b.CreateSIToFP(in[0], resultType()); })
+      .Case(
+          [&](arith::UIToFPOp) { return b.CreateUIToFP(in[0], resultType()); })
+      .Case(
+          [&](arith::FPToSIOp) { return b.CreateFPToSI(in[0], resultType()); })
+      .Case(
+          [&](arith::FPToUIOp) { return b.CreateFPToUI(in[0], resultType()); })
+      .Case([&](arith::BitcastOp) {
+        return b.CreateBitCast(in[0], resultType());
+      })
+      .Case([&](arith::IndexCastOp) {
+        return b.CreateSExtOrTrunc(in[0], resultType());
+      })
+      .Case([&](arith::IndexCastUIOp) {
+        return b.CreateZExtOrTrunc(in[0], resultType());
+      })
       .Case([&](math::AbsFOp) { return unary(Intrinsic::fabs); })
-      .Case([&](math::AbsIOp) { return binary(Intrinsic::smax) ? b.CreateBinaryIntrinsic(Intrinsic::smax, in[0], b.CreateNeg(in[0])) : nullptr; })
+      .Case([&](math::AbsIOp) {
+        return binary(Intrinsic::smax)
+                   ? b.CreateBinaryIntrinsic(Intrinsic::smax, in[0],
+                                             b.CreateNeg(in[0]))
+                   : nullptr;
+      })
       .Case([&](math::SqrtOp) { return unary(Intrinsic::sqrt); })
       .Case([&](math::RsqrtOp) {
-        return b.CreateFDiv(ConstantFP::get(in[0]->getType(), 1.0), unary(Intrinsic::sqrt));
+        return b.CreateFDiv(ConstantFP::get(in[0]->getType(), 1.0),
+                            unary(Intrinsic::sqrt));
       })
       .Case([&](math::FloorOp) { return unary(Intrinsic::floor); })
       .Case([&](math::CeilOp) { return unary(Intrinsic::ceil); })
       .Case([&](math::TruncOp) { return unary(Intrinsic::trunc); })
       .Case([&](math::RoundEvenOp) { return unary(Intrinsic::roundeven); })
       .Case([&](math::CopySignOp) { return binary(Intrinsic::copysign); })
-      .Case([&](math::FmaOp) { return b.CreateIntrinsic(Intrinsic::fma, {in[0]->getType()}, {in[0], in[1], in[2]}); })
+      .Case([&](math::FmaOp) {
+        return b.CreateIntrinsic(Intrinsic::fma, {in[0]->getType()},
+                                 {in[0], in[1], in[2]});
+      })
       .Case([&](math::IsNaNOp) { return b.CreateFCmpUNO(in[0], in[0]); })
-      .Case([&](math::IsInfOp) { return b.CreateFCmpOEQ(unary(Intrinsic::fabs), ConstantFP::getInfinity(in[0]->getType())); })
-      .Case([&](math::IsFiniteOp) { return b.CreateFCmpOLT(unary(Intrinsic::fabs), ConstantFP::getInfinity(in[0]->getType())); })
+      .Case([&](math::IsInfOp) {
+        return b.CreateFCmpOEQ(unary(Intrinsic::fabs),
+                               ConstantFP::getInfinity(in[0]->getType()));
+      })
+      .Case([&](math::IsFiniteOp) {
+        return b.CreateFCmpOLT(unary(Intrinsic::fabs),
+                               ConstantFP::getInfinity(in[0]->getType()));
+      })
       .Case([&](math::ExpOp) { return emitExp(b, in[0]); })
       .Case([&](math::LogOp) { return emitLog(b, in[0]); })
       .Case([&](math::TanhOp) { return emitTanh(b, in[0]); })
@@ -891,7 +1029,8 @@ IrValue KernelEmitter::convert(Operation *op, ArrayRef<IrValue> in) {
       .Case([&](math::CosOp) { return emitCos(b, in[0]); })
       .Case([&](math::PowFOp) { return emitPow(b, in[0], in[1]); })
       .Case([&](kernel::RandomOp random) -> IrValue {
-        IrValue key = ConstantInt::get(i32, static_cast<uint32_t>(random.getSiteKey()));
+        IrValue key =
+            ConstantInt::get(i32, static_cast<uint32_t>(random.getSiteKey()));
         if (in[0]->getType()->isVectorTy())
           key = splat(key);
         return emitPhilox(b, key, in[0], in[1], in[2]);
@@ -918,7 +1057,8 @@ IrValue KernelEmitter::neutral(kernel::Combiner combiner, IrType type) {
   }
 }
 
-IrValue KernelEmitter::combine(kernel::Combiner combiner, IrValue a, IrValue b) {
+IrValue KernelEmitter::combine(kernel::Combiner combiner, IrValue a,
+                               IrValue b) {
   bool isFloat = a->getType()->isFPOrFPVectorTy();
   llvm::IRBuilder<>::FastMathFlagGuard guard(builder);
   llvm::FastMathFlags flags;
@@ -928,9 +1068,11 @@ IrValue KernelEmitter::combine(kernel::Combiner combiner, IrValue a, IrValue b) 
   builder.setFastMathFlags(flags);
   switch (combiner) {
   case kernel::Combiner::Max:
-    return builder.CreateBinaryIntrinsic(isFloat ? Intrinsic::maximum : Intrinsic::smax, a, b);
+    return builder.CreateBinaryIntrinsic(
+        isFloat ? Intrinsic::maximum : Intrinsic::smax, a, b);
   case kernel::Combiner::Min:
-    return builder.CreateBinaryIntrinsic(isFloat ? Intrinsic::minimum : Intrinsic::smin, a, b);
+    return builder.CreateBinaryIntrinsic(
+        isFloat ? Intrinsic::minimum : Intrinsic::smin, a, b);
   default:
     return isFloat ? builder.CreateFAdd(a, b) : builder.CreateAdd(a, b);
   }
@@ -990,9 +1132,10 @@ std::vector<SmallVector<Val>> KernelEmitter::evaluateRoots(Phase &phase) {
 
 void KernelEmitter::emitPhase(Phase &phase) {
   SmallVector<const Root *> users(phase.roots.begin(), phase.roots.end());
-  int vector = phase.inner.empty()     ? -1
-               : nest.vectorLoop >= 0 ? nest.vectorLoop
-                                      : nest.chooseVectorLoop(users, phase.inner);
+  int vector = phase.inner.empty() ? -1
+               : nest.vectorLoop >= 0
+                   ? nest.vectorLoop
+                   : nest.chooseVectorLoop(users, phase.inner);
   SmallVector<int> plain = phase.inner;
   llvm::erase(plain, vector);
 
@@ -1001,7 +1144,8 @@ void KernelEmitter::emitPhase(Phase &phase) {
   bool expensive = false;
   for (const Root *root : phase.roots)
     expensive |= root->expensive;
-  bool reduces = llvm::any_of(phase.roots, [](Root *root) { return root->kind == Root::Kind::Reduce; });
+  bool reduces = llvm::any_of(
+      phase.roots, [](Root *root) { return root->kind == Root::Kind::Reduce; });
   unsigned unroll = reduces && !expensive && vector >= 0 ? 4 : 1;
   if (unroll > 1 && nest.loops[vector].capacity() < int64_t(lanes) * 4)
     unroll = 1;
@@ -1011,7 +1155,8 @@ void KernelEmitter::emitPhase(Phase &phase) {
       continue;
     auto generic = cast<kernel::GenericOp>(root->op);
     for (Value result : generic.getOutputs()) {
-      IrType type = scalarType(cast<RankedTensorType>(result.getType()).getElementType());
+      IrType type =
+          scalarType(cast<RankedTensorType>(result.getType()).getElementType());
       if (vector >= 0)
         type = llvm::FixedVectorType::get(type, lanes);
       for (unsigned part = 0; part < unroll; ++part) {
@@ -1029,18 +1174,22 @@ void KernelEmitter::emitPhase(Phase &phase) {
       return;
     for (auto [root, results] : llvm::zip_equal(phase.roots, values)) {
       if (root->kind == Root::Kind::Store) {
-        store(func.getBody().getArgument(root->dest), root->destIndex, results.front());
+        store(func.getBody().getArgument(root->dest), root->destIndex,
+              results.front());
         continue;
       }
       auto generic = cast<kernel::GenericOp>(root->op);
-      for (auto [result, value] : llvm::zip_equal(generic.getOutputs(), results)) {
+      for (auto [result, value] :
+           llvm::zip_equal(generic.getOutputs(), results)) {
         at(depth());
         AllocaInst *slot = accumulators[result][part];
         IrType type = slot->getAllocatedType();
         IrValue added = type->isVectorTy() ? splat(value.value) : value.value;
         if (mask)
-          added = builder.CreateSelect(mask, added, neutral(generic.getCombiner(), type));
-        IrValue sum = combine(generic.getCombiner(), builder.CreateLoad(type, slot), added);
+          added = builder.CreateSelect(mask, added,
+                                       neutral(generic.getCombiner(), type));
+        IrValue sum = combine(generic.getCombiner(),
+                              builder.CreateLoad(type, slot), added);
         builder.CreateStore(sum, slot);
       }
     }
@@ -1054,7 +1203,8 @@ void KernelEmitter::emitPhase(Phase &phase) {
 
   builder.SetInsertPoint(current);
   for (auto &[result, slots] : accumulators) {
-    auto combiner = cast<kernel::GenericOp>(result.getDefiningOp()).getCombiner();
+    auto combiner =
+        cast<kernel::GenericOp>(result.getDefiningOp()).getCombiner();
     SmallVector<IrValue> parts;
     for (AllocaInst *slot : slots)
       parts.push_back(builder.CreateLoad(slot->getAllocatedType(), slot));
@@ -1063,8 +1213,9 @@ void KernelEmitter::emitPhase(Phase &phase) {
         parts[i] = combine(combiner, parts[2 * i], parts[2 * i + 1]);
       parts.resize(parts.size() / 2);
     }
-    IrValue total = parts.front()->getType()->isVectorTy() ? horizontal(combiner, parts.front())
-                                                           : parts.front();
+    IrValue total = parts.front()->getType()->isVectorTy()
+                        ? horizontal(combiner, parts.front())
+                        : parts.front();
     reduced[result] = {total, depth()};
   }
   scratchReady.insert(scratchPending.begin(), scratchPending.end());
@@ -1084,7 +1235,8 @@ void KernelEmitter::emitRows() {
 void KernelEmitter::emitColumns() {
   constexpr int64_t blockSize = 1024;
   int vector = nest.vectorLoop;
-  int64_t row = std::min<int64_t>(blockSize, llvm::alignTo(nest.loops[vector].capacity(), lanes));
+  int64_t row = std::min<int64_t>(
+      blockSize, llvm::alignTo(nest.loops[vector].capacity(), lanes));
   std::vector<Phase> phases = makePhases();
   openLoops(nest.outer, [&] {
     auto [low, high] = bounds(vector);
@@ -1093,7 +1245,8 @@ void KernelEmitter::emitColumns() {
       blockStart = levels.back().index;
       at(depth());
       IrValue end = builder.CreateBinaryIntrinsic(
-          Intrinsic::smin, builder.CreateNSWAdd(blockStart, constant(blockSize)), columnsHigh);
+          Intrinsic::smin,
+          builder.CreateNSWAdd(blockStart, constant(blockSize)), columnsHigh);
       for (Phase &phase : phases) {
         // Stores of a depth come after its reductions: their phases differ,
         // since reductions have more loops.
@@ -1104,14 +1257,16 @@ void KernelEmitter::emitColumns() {
             continue;
           auto generic = cast<kernel::GenericOp>(root->op);
           for (Value result : generic.getOutputs()) {
-            IrType type = scalarType(cast<RankedTensorType>(result.getType()).getElementType());
+            IrType type = scalarType(
+                cast<RankedTensorType>(result.getType()).getElementType());
             reducedRows[result] = stackSlot(type, row);
           }
         }
         auto place = [&](IrValue rowPointer, IrType type) {
           at(depth());
-          return builder.CreateGEP(type, rowPointer,
-                                   builder.CreateSub(levels.back().index, blockStart));
+          return builder.CreateGEP(
+              type, rowPointer,
+              builder.CreateSub(levels.back().index, blockStart));
         };
         vectorLoop(vector, blockStart, end, 1, [&](unsigned) {
           for (Root *root : phase.roots) {
@@ -1119,8 +1274,10 @@ void KernelEmitter::emitColumns() {
               continue;
             auto generic = cast<kernel::GenericOp>(root->op);
             for (Value result : generic.getOutputs()) {
-              IrType type = scalarType(cast<RankedTensorType>(result.getType()).getElementType());
-              storeVector(splat(neutral(generic.getCombiner(), type)), place(reducedRows[result], type));
+              IrType type = scalarType(
+                  cast<RankedTensorType>(result.getType()).getElementType());
+              storeVector(splat(neutral(generic.getCombiner(), type)),
+                          place(reducedRows[result], type));
             }
           }
         });
@@ -1131,14 +1288,19 @@ void KernelEmitter::emitColumns() {
               return;
             for (auto [root, results] : llvm::zip_equal(phase.roots, values)) {
               if (root->kind == Root::Kind::Store) {
-                store(func.getBody().getArgument(root->dest), root->destIndex, results.front());
+                store(func.getBody().getArgument(root->dest), root->destIndex,
+                      results.front());
                 continue;
               }
               auto generic = cast<kernel::GenericOp>(root->op);
-              for (auto [result, value] : llvm::zip_equal(generic.getOutputs(), results)) {
-                IrType type = scalarType(cast<RankedTensorType>(result.getType()).getElementType());
+              for (auto [result, value] :
+                   llvm::zip_equal(generic.getOutputs(), results)) {
+                IrType type = scalarType(
+                    cast<RankedTensorType>(result.getType()).getElementType());
                 IrValue pointer = place(reducedRows[result], type);
-                IrValue sum = combine(generic.getCombiner(), loadVector(type, pointer), splat(value.value));
+                IrValue sum =
+                    combine(generic.getCombiner(), loadVector(type, pointer),
+                            splat(value.value));
                 storeVector(sum, pointer);
               }
             }
@@ -1149,8 +1311,8 @@ void KernelEmitter::emitColumns() {
   });
 }
 
-/// `dest = others; dest[index[i], f] += updates[i, f]`, in the order of i. Chunks
-/// take columns, so that no two write one element.
+/// `dest = others; dest[index[i], f] += updates[i, f]`, in the order of i.
+/// Chunks take columns, so that no two write one element.
 void KernelEmitter::emitScatter() {
   Root *scatterRoot = nullptr, *storeRoot = nullptr;
   for (Root &root : nest.roots) {
@@ -1170,7 +1332,8 @@ void KernelEmitter::emitScatter() {
   if (result != scatter.getOutput()) {
     Value other = KernelNest::getScatterSummand(result, scatter);
     if (auto argument = dyn_cast<BlockArgument>(other))
-      inPlace = func.getTied()[storeRoot->dest - func.getNumInputs()] == int64_t(argument.getArgNumber());
+      inPlace = func.getTied()[storeRoot->dest - func.getNumInputs()] ==
+                int64_t(argument.getArgNumber());
   }
 
   SmallVector<int> features;
@@ -1203,21 +1366,27 @@ void KernelEmitter::emitScatter() {
     });
     scatterIsZero = false;
   }
-  unsigned rank = cast<RankedTensorType>(scatter.getIndices().getType()).getRank();
+  unsigned rank =
+      cast<RankedTensorType>(scatter.getIndices().getType()).getRank();
   // The nodes of the update loops belong to the updates' own dims.
   Index updateIndex = ownIndex(scatter.getUpdates());
-  LocalDim rowDim = getLocalDim(cast<RankedTensorType>(scatter.getOutput().getType()), 0);
+  LocalDim rowDim =
+      getLocalDim(cast<RankedTensorType>(scatter.getOutput().getType()), 0);
   openLoops(updates, [&] {
-    Val number = evaluate(scatter.getIndices(), Index(updateIndex.begin(), updateIndex.begin() + rank));
+    Val number =
+        evaluate(scatter.getIndices(),
+                 Index(updateIndex.begin(), updateIndex.begin() + rank));
     at(depth());
     IrValue target = builder.CreateSExt(number.value, i64);
     IrValue extent = constant(rowDim.capacity);
     if (rowDim.isSplit()) {
-      target = builder.CreateSub(target, scalar(nest.findScalar(rowDim.dim, ScalarKind::Offset)));
+      target = builder.CreateSub(
+          target, scalar(nest.findScalar(rowDim.dim, ScalarKind::Offset)));
       extent = scalar(nest.findScalar(rowDim.dim, ScalarKind::Extent));
     }
     // A loop of one or no iteration: skips indices outside.
-    IrValue valid = builder.CreateZExt(builder.CreateICmpULT(target, extent), i64);
+    IrValue valid =
+        builder.CreateZExt(builder.CreateICmpULT(target, extent), i64);
     forLoop(-1, constant(0), valid, 1, [&] {
       Index destIndex = storeRoot->destIndex;
       destIndex[0] = IndexExpr();
@@ -1233,7 +1402,9 @@ void KernelEmitter::emitScatter() {
             a = splat(a);
             b = splat(b);
           }
-          IrValue sum = a->getType()->isFPOrFPVectorTy() ? builder.CreateFAdd(a, b) : builder.CreateAdd(a, b);
+          IrValue sum = a->getType()->isFPOrFPVectorTy()
+                            ? builder.CreateFAdd(a, b)
+                            : builder.CreateAdd(a, b);
           store(dest, destIndex, {sum, depth()});
         };
         if (vector < 0)
@@ -1246,8 +1417,10 @@ void KernelEmitter::emitScatter() {
 }
 
 LogicalResult KernelEmitter::emit() {
-  auto *type = llvm::FunctionType::get(i32, {builder.getPtrTy(), builder.getPtrTy(), i64}, false);
-  function = llvm::Function::Create(type, llvm::GlobalValue::ExternalLinkage, func.getSymName(), module);
+  auto *type = llvm::FunctionType::get(
+      i32, {builder.getPtrTy(), builder.getPtrTy(), i64}, false);
+  function = llvm::Function::Create(type, llvm::GlobalValue::ExternalLinkage,
+                                    func.getSymName(), module);
   function->addFnAttr(llvm::Attribute::NoUnwind);
   entryBlock = BasicBlock::Create(context, "entry", function);
   current = BasicBlock::Create(context, "start", function);
@@ -1255,14 +1428,16 @@ LogicalResult KernelEmitter::emit() {
   builder.SetInsertPoint(current);
   Block &body = func.getBody().front();
   for (unsigned i = 0; i < body.getNumArguments(); ++i) {
-    IrValue slot = builder.CreateConstGEP1_64(builder.getPtrTy(), function->getArg(0), i);
+    IrValue slot =
+        builder.CreateConstGEP1_64(builder.getPtrTy(), function->getArg(0), i);
     buffers.push_back(builder.CreateLoad(builder.getPtrTy(), slot));
   }
   for (unsigned i = 0; i < nest.scalars.size(); ++i) {
     IrValue slot = builder.CreateConstGEP1_64(i64, function->getArg(1), i);
     scalars.push_back(builder.CreateLoad(i64, slot));
   }
-  bool scatters = llvm::any_of(nest.roots, [](const Root &r) { return r.kind == Root::Kind::Scatter; });
+  bool scatters = llvm::any_of(
+      nest.roots, [](const Root &r) { return r.kind == Root::Kind::Scatter; });
   if (!nest.roots.empty()) {
     if (!scatters)
       computeChunk();
@@ -1282,8 +1457,8 @@ LogicalResult KernelEmitter::emit() {
 
 } // namespace
 
-LogicalResult emitKernel(kernel::FuncOp func, dist::MeshAttr mesh, llvm::Module &module,
-                         unsigned lanes) {
+LogicalResult emitKernel(kernel::FuncOp func, dist::MeshAttr mesh,
+                         llvm::Module &module, unsigned lanes) {
   KernelNest nest(func, mesh);
   if (failed(nest.analyze()))
     return failure();

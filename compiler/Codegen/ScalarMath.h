@@ -20,13 +20,15 @@ llvm::Value *emitTanh(llvm::IRBuilder<> &builder, llvm::Value *x);
 llvm::Value *emitErf(llvm::IRBuilder<> &builder, llvm::Value *x);
 llvm::Value *emitSin(llvm::IRBuilder<> &builder, llvm::Value *x);
 llvm::Value *emitCos(llvm::IRBuilder<> &builder, llvm::Value *x);
-llvm::Value *emitPow(llvm::IRBuilder<> &builder, llvm::Value *x, llvm::Value *y);
+llvm::Value *emitPow(llvm::IRBuilder<> &builder, llvm::Value *x,
+                     llvm::Value *y);
 
 /// First word of Philox4x32-10 with counter {low and high half of `index`,
 /// `step`, 0} and key {`key`, `seed`} (runtime/base/Philox.h). All i32 but
 /// `index`, i64; or vectors of one length.
 llvm::Value *emitPhilox(llvm::IRBuilder<> &builder, llvm::Value *key,
-                        llvm::Value *seed, llvm::Value *step, llvm::Value *index);
+                        llvm::Value *seed, llvm::Value *step,
+                        llvm::Value *index);
 
 } // namespace weir::compiler::codegen
 

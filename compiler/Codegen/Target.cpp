@@ -12,13 +12,13 @@
 #include "llvm/Support/Program.h"
 #include "llvm/Support/TargetSelect.h"
 #include "llvm/TargetParser/Host.h"
+#include "llvm/Transforms/InstCombine/InstCombine.h"
 #include "llvm/Transforms/Scalar/DCE.h"
 #include "llvm/Transforms/Scalar/EarlyCSE.h"
 #include "llvm/Transforms/Scalar/LICM.h"
 #include "llvm/Transforms/Scalar/LoopPassManager.h"
 #include "llvm/Transforms/Scalar/SROA.h"
 #include "llvm/Transforms/Scalar/SimplifyCFG.h"
-#include "llvm/Transforms/InstCombine/InstCombine.h"
 
 #include <mutex>
 
@@ -29,10 +29,11 @@ namespace weir::compiler::codegen {
 namespace {
 
 const char *const baseline[] = {"cmov", "cx8", "fxsr", "mmx", "sse", "sse2"};
-const char *const v3[] = {"avx",  "avx2", "bmi",    "bmi2",   "cx16",   "f16c", "fma",
-                          "lzcnt", "movbe", "popcnt", "sahf", "sse3", "sse4.1", "sse4.2",
-                          "ssse3"};
-const char *const v4[] = {"avx512bw", "avx512cd", "avx512dq", "avx512f", "avx512vl"};
+const char *const v3[] = {"avx",  "avx2", "bmi",    "bmi2",   "cx16",
+                          "f16c", "fma",  "lzcnt",  "movbe",  "popcnt",
+                          "sahf", "sse3", "sse4.1", "sse4.2", "ssse3"};
+const char *const v4[] = {"avx512bw", "avx512cd", "avx512dq", "avx512f",
+                          "avx512vl"};
 
 void initialize() {
   static std::once_flag once;
@@ -48,7 +49,8 @@ Error makeError(const Twine &message) {
   return createStringError(inconvertibleErrorCode(), message);
 }
 
-Expected<std::string> emitFile(Module &module, Target &target, CodeGenFileType type) {
+Expected<std::string> emitFile(Module &module, Target &target,
+                               CodeGenFileType type) {
   SmallString<0> bytes;
   raw_svector_ostream stream(bytes);
   legacy::PassManager passes;
@@ -86,14 +88,17 @@ Expected<Target> createTarget(StringRef cpu) {
     addPresent(v3);
     addPresent(v4);
   } else {
-    return makeError("unknown CPU '" + cpu + "'; known are host, x86-64-v3 and x86-64-v4");
+    return makeError("unknown CPU '" + cpu +
+                     "'; known are host, x86-64-v3 and x86-64-v4");
   }
   llvm::sort(target.features);
   bool wide = llvm::is_contained(target.features, "avx512f") &&
               llvm::is_contained(target.features, "avx512vl") &&
               llvm::is_contained(target.features, "avx512bw") &&
               llvm::is_contained(target.features, "avx512dq");
-  target.lanes = wide ? 16 : llvm::is_contained(target.features, "avx2") ? 8 : 4;
+  target.lanes = wide                                          ? 16
+                 : llvm::is_contained(target.features, "avx2") ? 8
+                                                               : 4;
 
   std::string features;
   for (const std::string &name : target.features)
@@ -102,13 +107,14 @@ Expected<Target> createTarget(StringRef cpu) {
   std::string error;
   const llvm::Target *backend = TargetRegistry::lookupTarget(triple, error);
   if (!backend)
-    return makeError("internal error: this LLVM has no x86-64 backend: " + error);
+    return makeError("internal error: this LLVM has no x86-64 backend: " +
+                     error);
   TargetOptions options;
   options.AllowFPOpFusion = FPOpFusion::Fast;
   options.MCOptions.AsmVerbose = false;
-  target.machine.reset(backend->createTargetMachine(triple, "x86-64", features, options,
-                                                    Reloc::PIC_, CodeModel::Small,
-                                                    CodeGenOptLevel::Default));
+  target.machine.reset(backend->createTargetMachine(
+      triple, "x86-64", features, options, Reloc::PIC_, CodeModel::Small,
+      CodeGenOptLevel::Default));
   return target;
 }
 
@@ -121,7 +127,8 @@ void optimize(Module &module, Target &target) {
       continue;
     function.addFnAttr("prefer-vector-width", width);
     function.addFnAttr("min-legal-vector-width", width);
-    function.addFnAttr("target-features", target.machine->getTargetFeatureString());
+    function.addFnAttr("target-features",
+                       target.machine->getTargetFeatureString());
     function.addFnAttr("target-cpu", "x86-64");
     // Loops must not become calls of memset or memcpy.
     function.addFnAttr("no-builtins");
@@ -137,13 +144,15 @@ void optimize(Module &module, Target &target) {
   builder.registerCGSCCAnalyses(callAnalyses);
   builder.registerFunctionAnalyses(functionAnalyses);
   builder.registerLoopAnalyses(loopAnalyses);
-  builder.crossRegisterProxies(loopAnalyses, functionAnalyses, callAnalyses, moduleAnalyses);
+  builder.crossRegisterProxies(loopAnalyses, functionAnalyses, callAnalyses,
+                               moduleAnalyses);
   FunctionPassManager passes;
   passes.addPass(SROAPass(SROAOptions::ModifyCFG));
   passes.addPass(EarlyCSEPass(/*UseMemorySSA=*/true));
   passes.addPass(InstCombinePass());
   passes.addPass(SimplifyCFGPass());
-  passes.addPass(createFunctionToLoopPassAdaptor(LICMPass(LICMOptions()), /*UseMemorySSA=*/true));
+  passes.addPass(createFunctionToLoopPassAdaptor(LICMPass(LICMOptions()),
+                                                 /*UseMemorySSA=*/true));
   passes.addPass(EarlyCSEPass(/*UseMemorySSA=*/true));
   passes.addPass(InstCombinePass());
   passes.addPass(DCEPass());
@@ -157,11 +166,13 @@ Expected<std::string> emitAssembly(Module &module, Target &target) {
 }
 
 Expected<std::string> emitObject(Module &module, Target &target) {
-  Expected<std::string> bytes = emitFile(module, target, CodeGenFileType::ObjectFile);
+  Expected<std::string> bytes =
+      emitFile(module, target, CodeGenFileType::ObjectFile);
   if (!bytes)
     return bytes.takeError();
   Expected<std::unique_ptr<object::ObjectFile>> object =
-      object::ObjectFile::createObjectFile(MemoryBufferRef(*bytes, "kernels.o"));
+      object::ObjectFile::createObjectFile(
+          MemoryBufferRef(*bytes, "kernels.o"));
   if (!object)
     return object.takeError();
   std::string missing;
@@ -193,11 +204,14 @@ Expected<std::string> linkSharedObject(StringRef object) {
     }
   }
   if (linker.empty())
-    return makeError("cannot find the linker 'ld.lld-22' or 'ld.lld' on PATH; install lld-22");
+    return makeError("cannot find the linker 'ld.lld-22' or 'ld.lld' on PATH; "
+                     "install lld-22");
   SmallString<128> directory;
-  if (std::error_code error = sys::fs::createUniqueDirectory("weir-link", directory))
+  if (std::error_code error =
+          sys::fs::createUniqueDirectory("weir-link", directory))
     return makeError("cannot create a temporary directory: " + error.message());
-  auto clean = llvm::scope_exit([&] { sys::fs::remove_directories(directory); });
+  auto clean =
+      llvm::scope_exit([&] { sys::fs::remove_directories(directory); });
   std::string objectPath = (directory + "/kernels.o").str();
   std::string sharedPath = (directory + "/kernels.so").str();
   std::string errorPath = (directory + "/errors.txt").str();
@@ -213,22 +227,25 @@ Expected<std::string> linkSharedObject(StringRef object) {
   }
   if (error)
     return makeError("cannot write '" + objectPath + "': " + error.message());
-  StringRef arguments[] = {linker,     "-shared",      "-nostdlib", "--build-id=none",
-                           "-z",       "noexecstack",  "-z",        "separate-code",
-                           "--hash-style=gnu", "-soname", "weir-kernels", "-o",
-                           sharedPath, objectPath};
-  std::optional<StringRef> redirects[] = {std::nullopt, StringRef(errorPath), StringRef(errorPath)};
+  StringRef arguments[] = {
+      linker,         "-shared", "-nostdlib",     "--build-id=none",  "-z",
+      "noexecstack",  "-z",      "separate-code", "--hash-style=gnu", "-soname",
+      "weir-kernels", "-o",      sharedPath,      objectPath};
+  std::optional<StringRef> redirects[] = {std::nullopt, StringRef(errorPath),
+                                          StringRef(errorPath)};
   std::string message;
-  int status = sys::ExecuteAndWait(linker, arguments, std::nullopt, redirects, 0, 0, &message);
+  int status = sys::ExecuteAndWait(linker, arguments, std::nullopt, redirects,
+                                   0, 0, &message);
   if (status != 0) {
     if (auto text = MemoryBuffer::getFile(errorPath))
       message += (*text)->getBuffer().str();
-    return makeError("the linker '" + linker + "' failed with status " + Twine(status) + ": " +
-                     message);
+    return makeError("the linker '" + linker + "' failed with status " +
+                     Twine(status) + ": " + message);
   }
   auto result = MemoryBuffer::getFile(sharedPath, false, false);
   if (!result)
-    return makeError("cannot read '" + sharedPath + "': " + result.getError().message());
+    return makeError("cannot read '" + sharedPath +
+                     "': " + result.getError().message());
   return (*result)->getBuffer().str();
 }
 

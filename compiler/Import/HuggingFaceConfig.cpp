@@ -76,6 +76,9 @@ public:
     if (!holds)
       malformed.push_back(root.document() + ": " + what);
   }
+  void reject(const Status &problem) {
+    malformed.push_back(problem.message());
+  }
   void refuse(bool present, std::string what) {
     if (present)
       unsupported.push_back(std::move(what));
@@ -147,6 +150,10 @@ const char *activationName(Activation activation) {
 void readRope(ConfigReader &reader, LlamaConfig &config) {
   auto parameters = reader.root.find("rope_parameters");
   auto scaling = parameters ? parameters : reader.root.find("rope_scaling");
+  if (scaling && !scaling->isObject()) {
+    reader.reject(scaling->error("expects an object"));
+    return;
+  }
   const JsonView &thetaHome =
       parameters && parameters->find("rope_theta") ? *parameters : reader.root;
   config.ropeTheta =

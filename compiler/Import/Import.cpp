@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "compiler/Import/Import.h"
 
+#include "mlir/IR/Verifier.h"
 #include "mlir/Parser/Parser.h"
 #include "runtime/base/Json.h"
 #include "runtime/io/File.h"
@@ -32,6 +33,27 @@ Status checkSequence(const Job &job, int64_t context,
                       std::to_string(job.sequence));
 }
 
+/// Refuses what no machine can hold, before sizes in bytes leave 64 bits. An
+/// estimate from below: weights with gradients and optimizer state, and a step's
+/// activations.
+Status checkSizes(const Job &job, double vocab, double width, double inner,
+                  double layers, double heads, const std::string &place) {
+  double parameters =
+      vocab * width + layers * width * (4 * width + 2 * inner);
+  double tokens = double(job.batch) * job.sequence;
+  double activations =
+      tokens * (vocab + layers * (inner + 4 * width + heads * job.sequence));
+  constexpr double tebibyte = double(int64_t(1) << 40);
+  double needed = (16 * parameters + 4 * activations) / tebibyte;
+  if (needed < 1024)
+    return okStatus();
+  return Status(StatusCode::Infeasible,
+                place + ": a step of batch " + std::to_string(job.batch) +
+                    " needs at least " +
+                    std::to_string(int64_t(std::min(needed, 1e18))) +
+                    " TiB; use smaller sizes, or a smaller batch or sequence");
+}
+
 StatusOr<OwningOpRef<ModuleOp>> finish(OwningOpRef<ModuleOp> module,
                                        const std::string &config) {
   if (!module)
@@ -60,6 +82,9 @@ importFolder(MLIRContext *context, const Job &job, const EntryShapes &shapes) {
       config.embeddingDropout = config.attentionDropout =
           config.residualDropout = *job.dropout;
     WEIR_RETURN_IF_ERROR(checkSequence(job, config.context, path));
+    WEIR_RETURN_IF_ERROR(checkSizes(job, config.vocab, config.width,
+                                    config.inner, config.layers, config.heads,
+                                    path));
     return finish(buildGpt2(context, config, shapes), text);
   }
   if (family == "llama") {
@@ -71,6 +96,11 @@ importFolder(MLIRContext *context, const Job &job, const EntryShapes &shapes) {
     if (job.dropout)
       config.attentionDropout = *job.dropout;
     WEIR_RETURN_IF_ERROR(checkSequence(job, config.context, path));
+    WEIR_RETURN_IF_ERROR(
+        checkSizes(job, config.vocab,
+                   std::max(double(config.width),
+                            double(config.heads) * config.headDim),
+                   config.inner, config.layers, config.heads, path));
     return finish(buildLlama(context, config, shapes), text);
   }
   return Status(StatusCode::UnsupportedModel,
@@ -84,6 +114,13 @@ StatusOr<OwningOpRef<ModuleOp>>
 importFamily(MLIRContext *context, const Job &job, const EntryShapes &shapes) {
   WEIR_RETURN_IF_ERROR(
       checkSequence(job, job.model.config.context, "model.config"));
+  const ModelConfig &sizes = job.model.config;
+  WEIR_RETURN_IF_ERROR(
+      checkSizes(job, sizes.vocab,
+                 std::max(double(sizes.width),
+                          double(sizes.heads) * sizes.headDim),
+                 sizes.intermediate, sizes.layers, sizes.heads,
+                 "model.config"));
   if (job.model.family == "gpt2") {
     Gpt2Config config = gpt2ConfigOf(job.model.config);
     if (job.dropout)
@@ -102,6 +139,7 @@ StatusOr<OwningOpRef<ModuleOp>> importMlir(MLIRContext *context,
   WEIR_ASSIGN_OR_RETURN(std::string text, readFile(job.model.mlir));
   std::string messages;
   OwningOpRef<ModuleOp> module;
+  bool valid = false;
   {
     ScopedDiagnosticHandler handler(context, [&](Diagnostic &diagnostic) {
       llvm::raw_string_ostream os(messages);
@@ -112,12 +150,23 @@ StatusOr<OwningOpRef<ModuleOp>> importMlir(MLIRContext *context,
       os << diagnostic << '\n';
       return success();
     });
-    ParserConfig config(context);
+    // Text that is no IR is a malformed input; IR that breaks the rules of its
+    // ops is a mistake in the model.
+    ParserConfig config(context, /*verifyAfterParse=*/false);
     module = parseSourceString<ModuleOp>(text, config, job.model.mlir);
+    valid = module && succeeded(verify(*module));
   }
+  while (!messages.empty() && messages.back() == '\n')
+    messages.pop_back();
   if (!module)
     return invalidInput(messages.empty() ? job.model.mlir + ": is not a module"
                                          : messages);
+  if (!valid)
+    return Status(StatusCode::CompileError, messages);
+  if (module->getOps<graph::EntryOp>().empty())
+    return invalidInput(job.model.mlir +
+                        ": holds no graph.entry, so there is nothing to "
+                        "compile; docs/build-a-model.md shows a model");
   return module;
 }
 

@@ -29,26 +29,31 @@ SmallVector<int64_t> rowMajor(ArrayRef<int64_t> shape) {
   return strides;
 }
 
-RankedTensorType typeOf(Value value) { return cast<RankedTensorType>(value.getType()); }
+RankedTensorType typeOf(Value value) {
+  return cast<RankedTensorType>(value.getType());
+}
 
 bool isViewLike(Operation *op) {
   return isa<kernel::ReshapeOp, kernel::TransposeOp, kernel::SliceOp>(op);
 }
 bool isCollective(Operation *op) {
-  return isa<dist::AllReduceOp, dist::AllGatherOp, dist::ReduceScatterOp, dist::AllToAllOp>(op);
+  return isa<dist::AllReduceOp, dist::AllGatherOp, dist::ReduceScatterOp,
+             dist::AllToAllOp>(op);
 }
 /// What is computed by kernels (constants too: they are folded into them).
 bool isPiece(Operation *op) {
-  return isa<kernel::GenericOp, kernel::GatherOp, kernel::ScatterAddOp, kernel::ConcatOp,
-             kernel::ConstantOp, dist::LocalSliceOp, dist::PartialOp>(op);
+  return isa<kernel::GenericOp, kernel::GatherOp, kernel::ScatterAddOp,
+             kernel::ConcatOp, kernel::ConstantOp, dist::LocalSliceOp,
+             dist::PartialOp>(op);
 }
 
 bool isExpensive(Operation *op) {
   bool found = false;
   if (auto generic = dyn_cast<kernel::GenericOp>(op))
     generic.getBodyBlock()->walk([&](Operation *inner) {
-      found |= isa<math::ExpOp, math::LogOp, math::TanhOp, math::ErfOp, math::SinOp, math::CosOp,
-                   math::PowFOp, kernel::RandomOp>(inner);
+      found |=
+          isa<math::ExpOp, math::LogOp, math::TanhOp, math::ErfOp, math::SinOp,
+              math::CosOp, math::PowFOp, kernel::RandomOp>(inner);
     });
   return found;
 }
@@ -60,7 +65,8 @@ bool isExpensive(Operation *op) {
 /// All kernels formed so far; equal ones are one.
 class KernelTable {
 public:
-  KernelTable(ModuleOp module) : module(module), builder(module.getBodyRegion()) {}
+  KernelTable(ModuleOp module)
+      : module(module), builder(module.getBodyRegion()) {}
 
   /// Takes over `func`, which stands alone; returns it or its equal.
   /// The symbol is `name` with the suffix "_kernel", which no C library has.
@@ -116,7 +122,8 @@ struct Place {
   SmallVector<int64_t> strides;
   bool isView() const { return value != base; }
   bool isContiguous() const {
-    return ArrayRef<int64_t>(strides) == ArrayRef<int64_t>(rowMajor(typeOf(value).getShape()));
+    return ArrayRef<int64_t>(strides) ==
+           ArrayRef<int64_t>(rowMajor(typeOf(value).getShape()));
   }
 };
 
@@ -134,10 +141,11 @@ public:
   /// `ownsArguments`: the block's arguments may be overwritten (accumulators).
   BlockFormer(Block &block, Context &context, bool ownsArguments)
       : block(block), context(context), places(context.places),
-        builder(block.getParentOp()->getContext()), ownsArguments(ownsArguments) {}
+        builder(block.getParentOp()->getContext()),
+        ownsArguments(ownsArguments) {}
 
-  /// Rewrites the block. `targets` holds the buffer in which each operand of the
-  /// terminator must end, null where any buffer of its own will do.
+  /// Rewrites the block. `targets` holds the buffer in which each operand of
+  /// the terminator must end, null where any buffer of its own will do.
   LogicalResult run(ArrayRef<Value> targets);
 
 private:
@@ -186,7 +194,8 @@ private:
 
   // Kernel functions.
   kernel::FuncOp buildFunc(ArrayRef<Operation *> ops, ArrayRef<Value> inputs,
-                           ArrayRef<SmallVector<int64_t>> strides, ArrayRef<Value> outputs);
+                           ArrayRef<SmallVector<int64_t>> strides,
+                           ArrayRef<Value> outputs);
   std::string nameOf(const Group &group) const;
   static bool canTie(KernelNest &nest, unsigned input, unsigned dest);
 
@@ -202,7 +211,8 @@ private:
   Value emitEmpty(Location loc, Type type, StringAttr site) {
     return kernel::EmptyOp::create(builder, loc, type, site);
   }
-  Place emitCopy(Location loc, const Place &from, Value dest, Value storage, StringAttr site);
+  Place emitCopy(Location loc, const Place &from, Value dest, Value storage,
+                 StringAttr site);
   Place emitConstant(kernel::ConstantOp constant, StringAttr site);
   FailureOr<Place> placeOf(Value value, Operation *user);
   Place own(Value value, Value storage) const {
@@ -217,9 +227,12 @@ private:
     }
     return value;
   }
-  int lastUseOf(Value value) const { return lastUses.lookup_or(baseOf(value), -1); }
-  std::pair<Value, Value> destinationOf(Value value, ArrayRef<Value> operandStorages, Location loc,
-                                        StringAttr site);
+  int lastUseOf(Value value) const {
+    return lastUses.lookup_or(baseOf(value), -1);
+  }
+  std::pair<Value, Value> destinationOf(Value value,
+                                        ArrayRef<Value> operandStorages,
+                                        Location loc, StringAttr site);
   StringAttr siteOf(Operation *op) {
     if (auto site = op->getAttrOfType<StringAttr>(pieceSiteAttrName))
       return site;
@@ -244,9 +257,10 @@ private:
   std::vector<Group> groups;
 
   std::vector<Step> steps;
-  int now = 0; // step being emitted
-  DenseMap<Value, int> lastUses;   // base -> step
-  DenseMap<Value, Value> targetOf; // value of the old program -> required buffer
+  int now = 0;                   // step being emitted
+  DenseMap<Value, int> lastUses; // base -> step
+  DenseMap<Value, Value>
+      targetOf; // value of the old program -> required buffer
 };
 
 Attribute taskOf(Operation *op) { return op->getAttr(pieceTaskAttrName); }
@@ -259,34 +273,39 @@ Attribute taskOf(Operation *op) { return op->getAttr(pieceTaskAttrName); }
 void BlockFormer::findAccumulations() {
   for (Operation &op : llvm::make_early_inc_range(block)) {
     auto sum = dyn_cast<kernel::GenericOp>(op);
-    if (!sum || sum.getCombiner() != kernel::Combiner::None || sum.getInputs().size() != 2 ||
-        !isBinaryBody<arith::AddFOp>(sum) || !sum.getInputMap(0).isIdentity() ||
-        !sum.getInputMap(1).isIdentity() || !sum.getOutputMap(0).isIdentity())
+    if (!sum || sum.getCombiner() != kernel::Combiner::None ||
+        sum.getInputs().size() != 2 || !isBinaryBody<arith::AddFOp>(sum) ||
+        !sum.getInputMap(0).isIdentity() || !sum.getInputMap(1).isIdentity() ||
+        !sum.getOutputMap(0).isIdentity())
       continue;
     auto isProduct = [&](Value value) {
       Operation *def = localDef(value);
-      return def && isContraction(def) && value.hasOneUse() && !accumulators.count(def) &&
-             taskOf(def) == taskOf(sum);
+      return def && isContraction(def) && value.hasOneUse() &&
+             !accumulators.count(def) && taskOf(def) == taskOf(sum);
     };
     auto dies = [&](Value value) {
-      if (!value.hasOneUse() || value.getType() != sum.getOutputs()[0].getType())
+      if (!value.hasOneUse() ||
+          value.getType() != sum.getOutputs()[0].getType())
         return false;
       if (auto argument = dyn_cast<BlockArgument>(value))
         return ownsArguments && argument.getOwner() == &block;
       Operation *def = localDef(value);
       if (!def || isCollective(def) || isContraction(def))
         return def != nullptr;
-      // A sum of large operands would be in memory anyway; a broadcast would not.
+      // A sum of large operands would be in memory anyway; a broadcast would
+      // not.
       auto piece = dyn_cast<kernel::GenericOp>(def);
       return piece && llvm::count_if(piece.getInputs(), [&](Value input) {
-                        return typeOf(input).getNumElements() >= typeOf(value).getNumElements();
+                        return typeOf(input).getNumElements() >=
+                               typeOf(value).getNumElements();
                       }) >= 2;
     };
     Value a = sum.getInputs()[0], b = sum.getInputs()[1];
     if (a == b)
       continue;
     // Of two products the later adds to the earlier.
-    if (isProduct(a) && isProduct(b) && a.getDefiningOp()->isBeforeInBlock(b.getDefiningOp()))
+    if (isProduct(a) && isProduct(b) &&
+        a.getDefiningOp()->isBeforeInBlock(b.getDefiningOp()))
       std::swap(a, b);
     if (!isProduct(a) || !dies(b))
       std::swap(a, b);
@@ -328,14 +347,15 @@ void BlockFormer::classify() {
       freePieces.insert(&op);
       continue;
     }
-    if (isa<kernel::ScatterAddOp, kernel::ConcatOp, kernel::GatherOp>(op) || isExpensive(&op) ||
-        KernelNest::isReduction(&op) || op.getNumResults() != 1 ||
-        (!context.fuse && op.getNumOperands() > 0))
+    if (isa<kernel::ScatterAddOp, kernel::ConcatOp, kernel::GatherOp>(op) ||
+        isExpensive(&op) || KernelNest::isReduction(&op) ||
+        op.getNumResults() != 1 || (!context.fuse && op.getNumOperands() > 0))
       continue;
     int64_t size = typeOf(op.getResult(0)).getNumElements();
     int cost = 1;
     if (auto generic = dyn_cast<kernel::GenericOp>(op))
-      cost = std::distance(generic.getBodyBlock()->begin(), generic.getBodyBlock()->end());
+      cost = std::distance(generic.getBodyBlock()->begin(),
+                           generic.getBodyBlock()->end());
     llvm::SmallSetVector<Value, 4> big;
     for (Value input : op.getOperands()) {
       Operation *def = localDef(input);
@@ -346,7 +366,8 @@ void BlockFormer::classify() {
         big.insert(input);
       }
     }
-    if (big.size() > 1 || cost > largestCost || (!big.empty() && needsMemory(&op)))
+    if (big.size() > 1 || cost > largestCost ||
+        (!big.empty() && needsMemory(&op)))
       continue;
     freePieces.insert(&op);
     freeCost[&op] = cost;
@@ -360,12 +381,15 @@ void BlockFormer::classify() {
 
 void BlockFormer::sortOps(Group &group) const {
   SmallVector<Operation *> ops(group.ops.begin(), group.ops.end());
-  llvm::sort(ops, [&](Operation *a, Operation *b) { return positions.lookup(a) < positions.lookup(b); });
+  llvm::sort(ops, [&](Operation *a, Operation *b) {
+    return positions.lookup(a) < positions.lookup(b);
+  });
   group.ops = llvm::SetVector<Operation *>(ops.begin(), ops.end());
 }
 
 /// One group for each piece that is stored, with all that is computed again for
-/// it. A piece that would be read through two different loops is stored instead.
+/// it. A piece that would be read through two different loops is stored
+/// instead.
 void BlockFormer::formGroups() {
   bool again = true;
   while (again) {
@@ -376,7 +400,8 @@ void BlockFormer::formGroups() {
     for (Operation &op : block) {
       if (!isPiece(&op) || isContraction(&op) || isa<kernel::ConstantOp>(op))
         continue;
-      if ((freePieces.contains(&op) && !stored.contains(&op) && !needsMemory(&op)) ||
+      if ((freePieces.contains(&op) && !stored.contains(&op) &&
+           !needsMemory(&op)) ||
           (op.use_empty() && !accumulated.contains(&op)))
         continue;
       int number = groups.size();
@@ -411,7 +436,8 @@ BlockFormer::Group BlockFormer::closureOf(Operation *anchor) const {
     for (Value operand : piece->getOperands())
       if (Operation *def = localDef(operand); def && freePieces.contains(def)) {
         // A table is memory.
-        bool isTable = isa<kernel::GatherOp>(piece) && operand == piece->getOperand(0);
+        bool isTable =
+            isa<kernel::GatherOp>(piece) && operand == piece->getOperand(0);
         if (!isTable || isa<kernel::ConstantOp>(def))
           stack.push_back(def);
       }
@@ -425,9 +451,11 @@ bool BlockFormer::isOneNest(const Group &group) {
   SmallVector<SmallVector<int64_t>> strides;
   for (Value input : inputs)
     strides.push_back(rowMajor(typeOf(input).getShape()));
-  kernel::FuncOp func = buildFunc(group.ops.getArrayRef(), inputs, strides,
-                                  SmallVector<Value>(group.anchors[0]->getResults()));
-  ScopedDiagnosticHandler quiet(builder.getContext(), [](Diagnostic &) { return success(); });
+  kernel::FuncOp func =
+      buildFunc(group.ops.getArrayRef(), inputs, strides,
+                SmallVector<Value>(group.anchors[0]->getResults()));
+  ScopedDiagnosticHandler quiet(builder.getContext(),
+                                [](Diagnostic &) { return success(); });
   bool good = succeeded(KernelNest(func, context.mesh).analyze());
   func->erase();
   return good;
@@ -437,14 +465,16 @@ SmallVector<Value> BlockFormer::inputsOf(const Group &group) const {
   llvm::SetVector<Value> inputs;
   for (Operation *op : group.ops)
     for (Value operand : op->getOperands())
-      if (!operand.getDefiningOp() || !group.ops.contains(operand.getDefiningOp()))
+      if (!operand.getDefiningOp() ||
+          !group.ops.contains(operand.getDefiningOp()))
         inputs.insert(operand);
   return llvm::to_vector(inputs);
 }
 
-/// Values of the group (of groups `a` and `b`, when it is to be their union) that
-/// others read.
-SmallVector<Value> BlockFormer::outputsOf(const Group &group, int a, int b) const {
+/// Values of the group (of groups `a` and `b`, when it is to be their union)
+/// that others read.
+SmallVector<Value> BlockFormer::outputsOf(const Group &group, int a,
+                                          int b) const {
   SmallVector<Value> outputs;
   for (Operation *anchor : group.anchors)
     for (Value result : anchor->getResults()) {
@@ -468,9 +498,11 @@ SmallVector<Value> BlockFormer::outputsOf(const Group &group, int a, int b) cons
         outputs.push_back(result);
     }
   llvm::sort(outputs, [&](Value x, Value y) {
-    int px = positions.lookup(x.getDefiningOp()), py = positions.lookup(y.getDefiningOp());
+    int px = positions.lookup(x.getDefiningOp()),
+        py = positions.lookup(y.getDefiningOp());
     return px != py ? px < py
-                    : cast<OpResult>(x).getResultNumber() < cast<OpResult>(y).getResultNumber();
+                    : cast<OpResult>(x).getResultNumber() <
+                          cast<OpResult>(y).getResultNumber();
   });
   return outputs;
 }
@@ -521,7 +553,8 @@ bool BlockFormer::reaches(int from, int to, bool direct) const {
       if (group >= 0) {
         if (groups[group].last >= earliest && seenGroups.insert(group).second)
           stack.push_back({group, nullptr});
-      } else if (positions.lookup(def) >= earliest && seenOps.insert(def).second) {
+      } else if (positions.lookup(def) >= earliest &&
+                 seenOps.insert(def).second) {
         stack.push_back({-1, def});
       }
     }
@@ -533,7 +566,8 @@ bool BlockFormer::reaches(int from, int to, bool direct) const {
 bool BlockFormer::tryMerge(int a, int b, bool siblings) {
   constexpr size_t mostOps = 96, mostOperands = 96;
   const Group &producer = groups[a], &consumer = groups[b];
-  if (producer.task != consumer.task || producer.ops.size() + consumer.ops.size() > mostOps)
+  if (producer.task != consumer.task ||
+      producer.ops.size() + consumer.ops.size() > mostOps)
     return false;
   Group merged;
   merged.ops = producer.ops;
@@ -545,7 +579,8 @@ bool BlockFormer::tryMerge(int a, int b, bool siblings) {
   merged.first = std::min(producer.first, consumer.first);
   merged.last = std::max(producer.last, consumer.last);
   merged.hasReduction = producer.hasReduction || consumer.hasReduction;
-  SmallVector<Value> inputs = inputsOf(merged), outputs = outputsOf(merged, a, b);
+  SmallVector<Value> inputs = inputsOf(merged),
+                     outputs = outputsOf(merged, a, b);
   if (inputs.size() + outputs.size() > mostOperands)
     return false;
   // A gather's table is memory.
@@ -558,17 +593,21 @@ bool BlockFormer::tryMerge(int a, int b, bool siblings) {
   SmallVector<SmallVector<int64_t>> strides;
   for (Value input : inputs)
     strides.push_back(rowMajor(typeOf(input).getShape()));
-  kernel::FuncOp func = buildFunc(merged.ops.getArrayRef(), inputs, strides, outputs);
+  kernel::FuncOp func =
+      buildFunc(merged.ops.getArrayRef(), inputs, strides, outputs);
   bool good;
   {
-    ScopedDiagnosticHandler quiet(builder.getContext(), [](Diagnostic &) { return success(); });
+    ScopedDiagnosticHandler quiet(builder.getContext(),
+                                  [](Diagnostic &) { return success(); });
     KernelNest nest(func, context.mesh);
-    good = succeeded(nest.analyze()) && !nest.roots.empty() && nest.isEfficient(context.chunks);
+    good = succeeded(nest.analyze()) && !nest.roots.empty() &&
+           nest.isEfficient(context.chunks);
   }
   func->erase();
   if (!good)
     return false;
-  if (siblings ? reaches(a, b, true) || reaches(b, a, true) : reaches(a, b, false))
+  if (siblings ? reaches(a, b, true) || reaches(b, a, true)
+               : reaches(a, b, false))
     return false;
   groups[b] = std::move(merged);
   groups[a].mergedInto = b;
@@ -617,32 +656,37 @@ void BlockFormer::mergeGroups() {
 //===----------------------------------------------------------------------===//
 
 /// A function of its own, not in the module yet.
-kernel::FuncOp BlockFormer::buildFunc(ArrayRef<Operation *> ops, ArrayRef<Value> inputs,
+kernel::FuncOp BlockFormer::buildFunc(ArrayRef<Operation *> ops,
+                                      ArrayRef<Value> inputs,
                                       ArrayRef<SmallVector<int64_t>> strides,
                                       ArrayRef<Value> outputs) {
   OpBuilder b(builder.getContext());
   SmallVector<Attribute> strideAttrs;
   for (ArrayRef<int64_t> list : strides)
     strideAttrs.push_back(b.getDenseI64ArrayAttr(list));
-  SmallVector<Type> types = llvm::map_to_vector(inputs, [](Value v) { return v.getType(); });
+  SmallVector<Type> types =
+      llvm::map_to_vector(inputs, [](Value v) { return v.getType(); });
   for (Value output : outputs) {
-    strideAttrs.push_back(b.getDenseI64ArrayAttr(rowMajor(typeOf(output).getShape())));
+    strideAttrs.push_back(
+        b.getDenseI64ArrayAttr(rowMajor(typeOf(output).getShape())));
     types.push_back(output.getType());
   }
   Location loc = ops.empty() ? builder.getUnknownLoc() : ops.back()->getLoc();
-  auto func = kernel::FuncOp::create(b, loc, b.getStringAttr("kernel"),
-                                     b.getI64IntegerAttr(inputs.size()),
-                                     b.getDenseI64ArrayAttr(SmallVector<int64_t>(outputs.size(), -1)),
-                                     b.getArrayAttr(strideAttrs), b.getI64IntegerAttr(context.chunks));
-  Block *body = b.createBlock(&func.getBody(), {}, types, SmallVector<Location>(types.size(), loc));
+  auto func = kernel::FuncOp::create(
+      b, loc, b.getStringAttr("kernel"), b.getI64IntegerAttr(inputs.size()),
+      b.getDenseI64ArrayAttr(SmallVector<int64_t>(outputs.size(), -1)),
+      b.getArrayAttr(strideAttrs), b.getI64IntegerAttr(context.chunks));
+  Block *body = b.createBlock(&func.getBody(), {}, types,
+                              SmallVector<Location>(types.size(), loc));
   IRMapping mapping;
   for (auto [index, input] : llvm::enumerate(inputs))
     mapping.map(input, body->getArgument(index));
   for (Operation *op : ops) {
     Operation *copy = b.clone(*op, mapping);
-    for (StringRef name : {pieceSiteAttrName, pieceOriginAttrName, pieceTaskAttrName,
-                           graph::GraphDialect::getTaskAttrName(),
-                           dist::DistDialect::getSignatureAttrName()})
+    for (StringRef name :
+         {pieceSiteAttrName, pieceOriginAttrName, pieceTaskAttrName,
+          graph::GraphDialect::getTaskAttrName(),
+          dist::DistDialect::getSignatureAttrName()})
       copy->removeAttr(name);
   }
   SmallVector<Value> results;
@@ -664,8 +708,8 @@ std::string BlockFormer::nameOf(const Group &group) const {
   return names.empty() ? "piece" : llvm::join(names, "_");
 }
 
-/// Whether destination `dest` may be the memory of `input`: each element is read
-/// for the last time in the iteration that writes it.
+/// Whether destination `dest` may be the memory of `input`: each element is
+/// read for the last time in the iteration that writes it.
 bool BlockFormer::canTie(KernelNest &nest, unsigned input, unsigned dest) {
   Value argument = nest.func.getBody().getArgument(input);
   const Root *store = nullptr;
@@ -679,14 +723,17 @@ bool BlockFormer::canTie(KernelNest &nest, unsigned input, unsigned dest) {
     return false;
   auto sameLoops = [&](const Root &a, const Root &b) {
     return a.loops.size() == b.loops.size() &&
-           llvm::all_of(a.loops, [&](int loop) { return llvm::is_contained(b.loops, loop); });
+           llvm::all_of(a.loops, [&](int loop) {
+             return llvm::is_contained(b.loops, loop);
+           });
   };
   for (const Root &root : nest.roots) {
     for (const nest::Access &access : root.accesses) {
       if (access.memory != argument)
         continue;
-      if (root.kind == Root::Kind::Scatter || access.index != store->destIndex ||
-          root.depth > store->depth || (root.depth == store->depth && !sameLoops(root, *store)))
+      if (root.kind == Root::Kind::Scatter ||
+          access.index != store->destIndex || root.depth > store->depth ||
+          (root.depth == store->depth && !sameLoops(root, *store)))
         return false;
     }
   }
@@ -713,7 +760,8 @@ void BlockFormer::makeSchedule() {
       }
       continue;
     }
-    if (op.use_empty() && !isa<dist::MicroBatchesOp>(op) && !accumulated.contains(&op))
+    if (op.use_empty() && !isa<dist::MicroBatchesOp>(op) &&
+        !accumulated.contains(&op))
       continue;
     nodeOfOp[&op] = nodes.size();
     nodes.push_back({-1, &op});
@@ -723,7 +771,8 @@ void BlockFormer::makeSchedule() {
   std::vector<int> waits(nodes.size(), 0);
   for (auto [number, node] : llvm::enumerate(nodes)) {
     llvm::SmallSet<int, 8> sources;
-    for (Value input : node.group >= 0 ? inputsOf(groups[node.group]) : operandsOf(node.op)) {
+    for (Value input :
+         node.group >= 0 ? inputsOf(groups[node.group]) : operandsOf(node.op)) {
       Operation *def = localDef(input);
       if (!def)
         continue;
@@ -732,7 +781,8 @@ void BlockFormer::makeSchedule() {
         source = nodeOfGroup.lookup_or(group, -1);
       else
         source = nodeOfOp.lookup_or(def, -1);
-      if (source >= 0 && source != int(number) && sources.insert(source).second) {
+      if (source >= 0 && source != int(number) &&
+          sources.insert(source).second) {
         users[source].push_back(number);
         ++waits[number];
       }
@@ -758,7 +808,8 @@ void BlockFormer::computeLastUses() {
   for (auto [number, step] : llvm::enumerate(steps)) {
     if (step.op && isViewLike(step.op))
       continue;
-    for (Value input : step.group >= 0 ? inputsOf(groups[step.group]) : operandsOf(step.op))
+    for (Value input :
+         step.group >= 0 ? inputsOf(groups[step.group]) : operandsOf(step.op))
       lastUses[baseOf(input)] = number;
   }
   for (Value value : block.getTerminator()->getOperands())
@@ -769,8 +820,8 @@ void BlockFormer::computeLastUses() {
 // Emission
 //===----------------------------------------------------------------------===//
 
-Place BlockFormer::emitCopy(Location loc, const Place &from, Value dest, Value storage,
-                            StringAttr site) {
+Place BlockFormer::emitCopy(Location loc, const Place &from, Value dest,
+                            Value storage, StringAttr site) {
   OpBuilder b(builder.getContext());
   RankedTensorType type = typeOf(from.value);
   auto func = kernel::FuncOp::create(
@@ -783,8 +834,9 @@ Place BlockFormer::emitCopy(Location loc, const Place &from, Value dest, Value s
   kernel::YieldOp::create(b, loc, ValueRange(body->getArgument(0)));
   func->setAttr(scalarsAttrName, computeKernelScalars(func, context.mesh));
   func = context.table.insert(func, "copy");
-  auto launch = kernel::LaunchOp::create(builder, loc, TypeRange(type), func.getSymName(),
-                                         ValueRange(from.value), ValueRange(dest), site);
+  auto launch =
+      kernel::LaunchOp::create(builder, loc, TypeRange(type), func.getSymName(),
+                               ValueRange(from.value), ValueRange(dest), site);
   return own(launch.getResults()[0], storage);
 }
 
@@ -800,15 +852,19 @@ Place BlockFormer::emitConstant(kernel::ConstantOp constant, StringAttr site) {
     else if (type.getElementType().isInteger(1))
       value = elements.getSplatValue<APInt>().getZExtValue();
     else
-      value = static_cast<double>(elements.getSplatValue<APInt>().getSExtValue());
-    auto fill = kernel::FillOp::create(builder, loc, type, builder.getF64FloatAttr(value), dest);
+      value =
+          static_cast<double>(elements.getSplatValue<APInt>().getSExtValue());
+    auto fill = kernel::FillOp::create(builder, loc, type,
+                                       builder.getF64FloatAttr(value), dest);
     return own(fill.getOutput(), dest);
   }
-  kernel::FuncOp func = buildFunc({constant.getOperation()}, {}, {}, {constant.getOutput()});
+  kernel::FuncOp func =
+      buildFunc({constant.getOperation()}, {}, {}, {constant.getOutput()});
   func.setChunks(1);
   func = context.table.insert(func, "constant");
-  auto launch = kernel::LaunchOp::create(builder, loc, TypeRange(type), func.getSymName(),
-                                         ValueRange(), ValueRange(dest), site);
+  auto launch =
+      kernel::LaunchOp::create(builder, loc, TypeRange(type), func.getSymName(),
+                               ValueRange(), ValueRange(dest), site);
   return own(launch.getResults()[0], dest);
 }
 
@@ -827,10 +883,12 @@ FailureOr<Place> BlockFormer::placeOf(Value value, Operation *user) {
 
 /// (SSA value, buffer) that receives a new value: its target, if nothing reads
 /// what is there any more, or a new buffer.
-std::pair<Value, Value> BlockFormer::destinationOf(Value value, ArrayRef<Value> operandStorages,
-                                                   Location loc, StringAttr site) {
+std::pair<Value, Value>
+BlockFormer::destinationOf(Value value, ArrayRef<Value> operandStorages,
+                           Location loc, StringAttr site) {
   if (Value target = targetOf.lookup(value))
-    if (lastUses.lookup_or(target, -1) < now && !llvm::is_contained(operandStorages, target) &&
+    if (lastUses.lookup_or(target, -1) < now &&
+        !llvm::is_contained(operandStorages, target) &&
         target.getType() == value.getType())
       return {target, target};
   Value dest = emitEmpty(loc, value.getType(), site);
@@ -838,7 +896,8 @@ std::pair<Value, Value> BlockFormer::destinationOf(Value value, ArrayRef<Value> 
 }
 
 LogicalResult BlockFormer::emitGroup(Group &group) {
-  SmallVector<Value> inputs = inputsOf(group), outputs = outputsOf(group, -2, -2);
+  SmallVector<Value> inputs = inputsOf(group),
+                     outputs = outputsOf(group, -2, -2);
   // The group itself is not an outsider.
   int self = groupOf(group.anchors.front());
   outputs = outputsOf(group, self, self);
@@ -860,13 +919,15 @@ LogicalResult BlockFormer::emitGroup(Group &group) {
     operands.push_back(place->value);
     storages.push_back(place->storage);
   }
-  kernel::FuncOp func = buildFunc(group.ops.getArrayRef(), inputs, strides, outputs);
+  kernel::FuncOp func =
+      buildFunc(group.ops.getArrayRef(), inputs, strides, outputs);
   KernelNest nest(func, context.mesh);
   if (failed(nest.analyze())) {
     func->erase();
     return main->emitOpError("cannot be made a kernel of");
   }
-  bool expensive = llvm::any_of(nest.roots, [](const Root &root) { return root.expensive; });
+  bool expensive =
+      llvm::any_of(nest.roots, [](const Root &root) { return root.expensive; });
   if (nest.getWork() * (expensive ? 4 : 1) < 16384)
     func.setChunks(1);
 
@@ -882,11 +943,12 @@ LogicalResult BlockFormer::emitGroup(Group &group) {
       for (auto [i, input] : llvm::enumerate(inputs)) {
         const Place &place = inputPlaces[i];
         if (input.getType() != output.getType() || place.isView() ||
-            llvm::is_contained(tied, int64_t(i)) || llvm::count(storages, place.storage) != 1 ||
-            lastUseOf(input) > now)
+            llvm::is_contained(tied, int64_t(i)) ||
+            llvm::count(storages, place.storage) != 1 || lastUseOf(input) > now)
           continue;
-        bool owned = toTarget ? place.storage == target
-                              : localDef(input) && !isa<BlockArgument>(place.storage);
+        bool owned =
+            toTarget ? place.storage == target
+                     : localDef(input) && !isa<BlockArgument>(place.storage);
         if (owned && canTie(nest, i, inputs.size() + result)) {
           tied[result] = i;
           break;
@@ -908,21 +970,24 @@ LogicalResult BlockFormer::emitGroup(Group &group) {
     }
     SmallVector<Value> taken = storages;
     llvm::append_range(taken, destStorages);
-    auto [dest, storage] = destinationOf(output, taken, main->getLoc(), siteOf(output.getDefiningOp()));
+    auto [dest, storage] = destinationOf(output, taken, main->getLoc(),
+                                         siteOf(output.getDefiningOp()));
     dests.push_back(dest);
     destStorages.push_back(storage);
   }
   std::string name = nameOf(group);
   func = context.table.insert(func, name);
-  auto launch = kernel::LaunchOp::create(builder, main->getLoc(), TypeRange(ValueRange(outputs)),
-                                         func.getSymName(), operands, dests, site);
+  auto launch = kernel::LaunchOp::create(
+      builder, main->getLoc(), TypeRange(ValueRange(outputs)),
+      func.getSymName(), operands, dests, site);
   for (auto [result, output] : llvm::enumerate(outputs))
     places[output] = own(launch.getResults()[result], destStorages[result]);
   return success();
 }
 
 LogicalResult BlockFormer::emitContract(kernel::GenericOp op) {
-  FailureOr<Place> lhs = placeOf(op.getInputs()[0], op), rhs = placeOf(op.getInputs()[1], op);
+  FailureOr<Place> lhs = placeOf(op.getInputs()[0], op),
+                   rhs = placeOf(op.getInputs()[1], op);
   if (failed(lhs) || failed(rhs))
     return failure();
   StringAttr site = siteOf(op);
@@ -935,11 +1000,12 @@ LogicalResult BlockFormer::emitContract(kernel::GenericOp op) {
     dest = place->value;
     storage = place->storage;
   } else {
-    std::tie(dest, storage) = destinationOf(result, {lhs->storage, rhs->storage}, op.getLoc(), site);
+    std::tie(dest, storage) =
+        destinationOf(result, {lhs->storage, rhs->storage}, op.getLoc(), site);
   }
   auto contract = kernel::ContractOp::create(
-      builder, op.getLoc(), result.getType(), lhs->value, rhs->value, dest, op.getMapsAttr(),
-      accumulator ? builder.getUnitAttr() : UnitAttr(), site);
+      builder, op.getLoc(), result.getType(), lhs->value, rhs->value, dest,
+      op.getMapsAttr(), accumulator ? builder.getUnitAttr() : UnitAttr(), site);
   places[result] = own(contract.getOutput(), storage);
   return success();
 }
@@ -1018,10 +1084,12 @@ LogicalResult BlockFormer::emitView(Operation *op) {
     places[output] = place;
     return success();
   }
-  auto view = kernel::ViewOp::create(builder, op->getLoc(), output.getType(), place.base,
+  auto view = kernel::ViewOp::create(builder, op->getLoc(), output.getType(),
+                                     place.base,
                                      builder.getI64IntegerAttr(place.offset),
                                      builder.getDenseI64ArrayAttr(strides));
-  places[output] = {view.getOutput(), place.storage, place.base, place.offset, strides};
+  places[output] = {view.getOutput(), place.storage, place.base, place.offset,
+                    strides};
   return success();
 }
 
@@ -1035,13 +1103,15 @@ LogicalResult BlockFormer::emitCollective(Operation *op) {
     *input = emitCopy(op->getLoc(), *input, dest, dest, site);
   }
   Value result = op->getResult(0);
-  auto [dest, storage] = destinationOf(result, {input->storage}, op->getLoc(), site);
+  auto [dest, storage] =
+      destinationOf(result, {input->storage}, op->getLoc(), site);
   OperationState state(op->getLoc(), op->getName());
   state.addOperands({input->value, dest});
   state.addTypes(result.getType());
   for (NamedAttribute attr : op->getAttrs())
-    if (!llvm::is_contained({pieceSiteAttrName, pieceOriginAttrName, pieceTaskAttrName},
-                            attr.getName().getValue()))
+    if (!llvm::is_contained(
+            {pieceSiteAttrName, pieceOriginAttrName, pieceTaskAttrName},
+            attr.getName().getValue()))
       state.addAttribute(attr.getName(), attr.getValue());
   Operation *collective = builder.create(state);
   places[result] = own(collective->getResult(0), storage);
@@ -1051,8 +1121,9 @@ LogicalResult BlockFormer::emitCollective(Operation *op) {
 LogicalResult BlockFormer::emitLoop(dist::MicroBatchesOp loop) {
   SmallVector<Value> inits, storages;
   for (Value init : loop.getInits()) {
-    StringAttr site = init.getDefiningOp() ? siteOf(init.getDefiningOp())
-                                           : builder.getStringAttr("accumulator");
+    StringAttr site = init.getDefiningOp()
+                          ? siteOf(init.getDefiningOp())
+                          : builder.getStringAttr("accumulator");
     // Each accumulator has a buffer of its own from the start.
     if (auto constant = init.getDefiningOp<kernel::ConstantOp>()) {
       Place place = emitConstant(constant, site);
@@ -1063,8 +1134,9 @@ LogicalResult BlockFormer::emitLoop(dist::MicroBatchesOp loop) {
     FailureOr<Place> place = placeOf(init, loop);
     if (failed(place))
       return failure();
-    bool free = !place->isView() && localDef(init) && !isa<BlockArgument>(place->storage) &&
-                lastUseOf(init) <= now && llvm::count(loop.getInits(), init) == 1 &&
+    bool free = !place->isView() && localDef(init) &&
+                !isa<BlockArgument>(place->storage) && lastUseOf(init) <= now &&
+                llvm::count(loop.getInits(), init) == 1 &&
                 !llvm::is_contained(storages, place->storage);
     if (!free) {
       Value dest = emitEmpty(loop.getLoc(), init.getType(), site);
@@ -1073,17 +1145,20 @@ LogicalResult BlockFormer::emitLoop(dist::MicroBatchesOp loop) {
     inits.push_back(place->value);
     storages.push_back(place->storage);
   }
-  auto result = dist::MicroBatchesOp::create(builder, loop.getLoc(), loop.getResultTypes(), inits);
+  auto result = dist::MicroBatchesOp::create(builder, loop.getLoc(),
+                                             loop.getResultTypes(), inits);
   for (NamedAttribute attr : loop->getDiscardableAttrs())
     result->setDiscardableAttr(attr.getName(), attr.getValue());
   result.getBody().takeBody(loop.getBody());
   Block &body = result.getBody().front();
-  SmallVector<Value> targets(body.getArguments().begin(), body.getArguments().end());
+  SmallVector<Value> targets(body.getArguments().begin(),
+                             body.getArguments().end());
   for (Value argument : targets)
     places[argument] = own(argument, argument);
   if (failed(BlockFormer(body, context, /*ownsArguments=*/true).run(targets)))
     return failure();
-  for (auto [old, value, storage] : llvm::zip_equal(loop.getResults(), result.getResults(), storages))
+  for (auto [old, value, storage] :
+       llvm::zip_equal(loop.getResults(), result.getResults(), storages))
     places[old] = own(value, storage);
   return success();
 }
@@ -1140,7 +1215,8 @@ LogicalResult BlockFormer::run(ArrayRef<Value> targets) {
   mergeGroups();
   makeSchedule();
   computeLastUses();
-  for (auto [value, target] : llvm::zip_equal(block.getTerminator()->getOperands(), targets))
+  for (auto [value, target] :
+       llvm::zip_equal(block.getTerminator()->getOperands(), targets))
     if (target)
       targetOf.try_emplace(value, target);
 
@@ -1189,7 +1265,9 @@ struct FormKernelsPass : impl::FormKernelsPassBase<FormKernelsPass> {
   void runOnOperation() override {
     ModuleOp module = getOperation();
     if (chunks < 1) {
-      module.emitError("weir-form-kernels: expects a positive number of chunks, got ") << chunks;
+      module.emitError(
+          "weir-form-kernels: expects a positive number of chunks, got ")
+          << static_cast<int64_t>(chunks);
       return signalPassFailure();
     }
     KernelTable table(module);
@@ -1210,12 +1288,15 @@ struct FormKernelsPass : impl::FormKernelsPassBase<FormKernelsPass> {
           arguments[variable] = body.getArgument(i);
       SmallVector<Value> targets;
       for (unsigned i = 0; i < program.getNumResults(); ++i)
-        targets.push_back(arguments.lookup(program.getResultAttr(i, variableName)));
-      Context context{table, dist::getMesh(module), chunks, fuse, DenseMap<Value, Place>()};
+        targets.push_back(
+            arguments.lookup(program.getResultAttr(i, variableName)));
+      Context context{table, dist::getMesh(module), chunks, fuse,
+                      DenseMap<Value, Place>()};
       for (BlockArgument argument : body.getArguments())
         context.places[argument] = {argument, argument, argument, 0,
                                     rowMajor(typeOf(argument).getShape())};
-      if (failed(BlockFormer(body, context, /*ownsArguments=*/false).run(targets)))
+      if (failed(
+              BlockFormer(body, context, /*ownsArguments=*/false).run(targets)))
         return signalPassFailure();
     }
   }

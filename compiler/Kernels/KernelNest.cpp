@@ -7,7 +7,8 @@ using namespace mlir;
 
 namespace weir::compiler::nest {
 
-KernelNest::KernelNest(kernel::FuncOp func, dist::MeshAttr mesh) : func(func), mesh(mesh) {
+KernelNest::KernelNest(kernel::FuncOp func, dist::MeshAttr mesh)
+    : func(func), mesh(mesh) {
   scalars = func->getAttrOfType<ArrayAttr>(scalarsAttrName);
   if (!scalars)
     scalars = computeKernelScalars(func, mesh);
@@ -28,7 +29,8 @@ bool KernelNest::isMemory(Value value) {
 
 int KernelNest::node(const void *owner, unsigned number, const LocalDim &dim,
                      const void *exclusive) {
-  auto [it, inserted] = nodeNumbers.insert({{owner, number}, int(nodes.size())});
+  auto [it, inserted] =
+      nodeNumbers.insert({{owner, number}, int(nodes.size())});
   if (inserted) {
     Node node{int(nodes.size()), dim, {}};
     if (exclusive)
@@ -82,14 +84,17 @@ LogicalResult KernelNest::unify() {
     auto type = cast<RankedTensorType>(value.getType());
     const void *key = value.getAsOpaquePointer();
     // Memory may be read through several maps.
-    return node(key, dim, getLocalDim(type, dim), isMemory(value) ? nullptr : key);
+    return node(key, dim, getLocalDim(type, dim),
+                isMemory(value) ? nullptr : key);
   };
   auto loopNode = [&](kernel::GenericOp op, unsigned loop) {
-    return node(op.getOperation(), loop, getLoopDim(op, loop), op.getOperation());
+    return node(op.getOperation(), loop, getLoopDim(op, loop),
+                op.getOperation());
   };
   // Values computed here must agree; memory only if nothing speaks against it.
   for (bool memory : {false, true}) {
-    auto link = [&](Operation *op, int a, Value value, unsigned dim) -> LogicalResult {
+    auto link = [&](Operation *op, int a, Value value,
+                    unsigned dim) -> LogicalResult {
       if (isMemory(value) != memory)
         return success();
       if (unite(a, dimNode(value, dim)) || memory)
@@ -99,81 +104,109 @@ LogicalResult KernelNest::unify() {
              << "' cannot run in the same loop as its use";
     };
     for (Operation *op : live) {
-      auto result = TypeSwitch<Operation *, LogicalResult>(op)
-          .Case([&](kernel::GenericOp generic) -> LogicalResult {
-            auto linkMap = [&](AffineMap map, Value value) -> LogicalResult {
-              for (auto [dim, expr] : llvm::enumerate(map.getResults()))
-                if (auto loop = dyn_cast<AffineDimExpr>(expr))
-                  if (failed(link(op, loopNode(generic, loop.getPosition()), value, dim)))
+      auto result =
+          TypeSwitch<Operation *, LogicalResult>(op)
+              .Case([&](kernel::GenericOp generic) -> LogicalResult {
+                auto linkMap = [&](AffineMap map,
+                                   Value value) -> LogicalResult {
+                  for (auto [dim, expr] : llvm::enumerate(map.getResults()))
+                    if (auto loop = dyn_cast<AffineDimExpr>(expr))
+                      if (failed(link(op, loopNode(generic, loop.getPosition()),
+                                      value, dim)))
+                        return failure();
+                  return success();
+                };
+                for (auto [i, value] : llvm::enumerate(generic.getInputs()))
+                  if (failed(linkMap(generic.getInputMap(i), value)))
                     return failure();
-              return success();
-            };
-            for (auto [i, value] : llvm::enumerate(generic.getInputs()))
-              if (failed(linkMap(generic.getInputMap(i), value)))
-                return failure();
-            for (auto [i, value] : llvm::enumerate(generic.getOutputs()))
-              if (failed(linkMap(generic.getOutputMap(i), value)))
-                return failure();
-            return success();
-          })
-          .Case([&](kernel::TransposeOp transpose) -> LogicalResult {
-            for (auto [dim, from] : llvm::enumerate(transpose.getPermutation()))
-              if (failed(link(op, dimNode(transpose.getOutput(), dim), transpose.getInput(), from)))
-                return failure();
-            return success();
-          })
-          .Case<kernel::SliceOp, dist::LocalSliceOp, dist::PartialOp>([&](auto same) -> LogicalResult {
-            auto in = cast<RankedTensorType>(same.getInput().getType());
-            auto out = cast<RankedTensorType>(same.getOutput().getType());
-            for (int64_t dim = 0; dim < in.getRank(); ++dim)
-              if (getLocalDim(in, dim) == getLocalDim(out, dim))
-                if (failed(link(op, dimNode(same.getOutput(), dim), same.getInput(), dim)))
-                  return failure();
-            return success();
-          })
-          .Case([&](kernel::ConcatOp concat) -> LogicalResult {
-            for (Value part : concat.getInputs())
-              for (int64_t dim = 0; dim < cast<RankedTensorType>(part.getType()).getRank(); ++dim)
-                if (dim != static_cast<int64_t>(concat.getDim()))
-                  if (failed(link(op, dimNode(concat.getOutput(), dim), part, dim)))
+                for (auto [i, value] : llvm::enumerate(generic.getOutputs()))
+                  if (failed(linkMap(generic.getOutputMap(i), value)))
                     return failure();
-            return success();
-          })
-          .Case([&](kernel::GatherOp gather) -> LogicalResult {
-            int64_t rank = cast<RankedTensorType>(gather.getIndices().getType()).getRank();
-            int64_t total = cast<RankedTensorType>(gather.getOutput().getType()).getRank();
-            for (int64_t dim = 0; dim < total; ++dim) {
-              Value value = dim < rank ? gather.getIndices() : gather.getTable();
-              if (failed(link(op, dimNode(gather.getOutput(), dim), value,
-                              dim < rank ? dim : dim - rank + 1)))
-                return failure();
-            }
-            return success();
-          })
-          .Case([&](kernel::ScatterAddOp scatter) -> LogicalResult {
-            int64_t rank = cast<RankedTensorType>(scatter.getIndices().getType()).getRank();
-            int64_t total = cast<RankedTensorType>(scatter.getUpdates().getType()).getRank();
-            for (int64_t dim = 0; dim < total; ++dim) {
-              // Loops over updates are nodes of the op itself.
-              int updateNode =
-                  node(op, dim, getLocalDim(cast<RankedTensorType>(scatter.getUpdates().getType()), dim), op);
-              if (failed(link(op, updateNode, scatter.getUpdates(), dim)))
-                return failure();
-              if (dim < rank) {
-                if (failed(link(op, updateNode, scatter.getIndices(), dim)))
-                  return failure();
-              } else if (failed(link(op, updateNode, scatter.getOutput(), dim - rank + 1))) {
-                return failure();
-              }
-            }
-            return success();
-          })
-          .Case<kernel::ConstantOp, kernel::YieldOp>([](auto) { return success(); })
-          .Default([&](Operation *other) -> LogicalResult {
-            return other->emitError("internal error: '")
-                   << other->getName() << "' inside kernel '" << func.getSymName()
-                   << "' has no code; kernel formation makes it a view or a launch";
-          });
+                return success();
+              })
+              .Case([&](kernel::TransposeOp transpose) -> LogicalResult {
+                for (auto [dim, from] :
+                     llvm::enumerate(transpose.getPermutation()))
+                  if (failed(link(op, dimNode(transpose.getOutput(), dim),
+                                  transpose.getInput(), from)))
+                    return failure();
+                return success();
+              })
+              .Case<kernel::SliceOp, dist::LocalSliceOp, dist::PartialOp>(
+                  [&](auto same) -> LogicalResult {
+                    auto in = cast<RankedTensorType>(same.getInput().getType());
+                    auto out =
+                        cast<RankedTensorType>(same.getOutput().getType());
+                    for (int64_t dim = 0; dim < in.getRank(); ++dim)
+                      if (getLocalDim(in, dim) == getLocalDim(out, dim))
+                        if (failed(link(op, dimNode(same.getOutput(), dim),
+                                        same.getInput(), dim)))
+                          return failure();
+                    return success();
+                  })
+              .Case([&](kernel::ConcatOp concat) -> LogicalResult {
+                for (Value part : concat.getInputs())
+                  for (int64_t dim = 0;
+                       dim < cast<RankedTensorType>(part.getType()).getRank();
+                       ++dim)
+                    if (dim != static_cast<int64_t>(concat.getDim()))
+                      if (failed(link(op, dimNode(concat.getOutput(), dim),
+                                      part, dim)))
+                        return failure();
+                return success();
+              })
+              .Case([&](kernel::GatherOp gather) -> LogicalResult {
+                int64_t rank =
+                    cast<RankedTensorType>(gather.getIndices().getType())
+                        .getRank();
+                int64_t total =
+                    cast<RankedTensorType>(gather.getOutput().getType())
+                        .getRank();
+                for (int64_t dim = 0; dim < total; ++dim) {
+                  Value value =
+                      dim < rank ? gather.getIndices() : gather.getTable();
+                  if (failed(link(op, dimNode(gather.getOutput(), dim), value,
+                                  dim < rank ? dim : dim - rank + 1)))
+                    return failure();
+                }
+                return success();
+              })
+              .Case([&](kernel::ScatterAddOp scatter) -> LogicalResult {
+                int64_t rank =
+                    cast<RankedTensorType>(scatter.getIndices().getType())
+                        .getRank();
+                int64_t total =
+                    cast<RankedTensorType>(scatter.getUpdates().getType())
+                        .getRank();
+                for (int64_t dim = 0; dim < total; ++dim) {
+                  // Loops over updates are nodes of the op itself.
+                  int updateNode =
+                      node(op, dim,
+                           getLocalDim(cast<RankedTensorType>(
+                                           scatter.getUpdates().getType()),
+                                       dim),
+                           op);
+                  if (failed(link(op, updateNode, scatter.getUpdates(), dim)))
+                    return failure();
+                  if (dim < rank) {
+                    if (failed(link(op, updateNode, scatter.getIndices(), dim)))
+                      return failure();
+                  } else if (failed(link(op, updateNode, scatter.getOutput(),
+                                         dim - rank + 1))) {
+                    return failure();
+                  }
+                }
+                return success();
+              })
+              .Case<kernel::ConstantOp, kernel::YieldOp>(
+                  [](auto) { return success(); })
+              .Default([&](Operation *other) -> LogicalResult {
+                return other->emitError("internal error: '")
+                       << other->getName() << "' inside kernel '"
+                       << func.getSymName()
+                       << "' has no code; kernel formation makes it a view or "
+                          "a launch";
+              });
       if (failed(result))
         return failure();
     }
@@ -184,7 +217,8 @@ LogicalResult KernelNest::unify() {
 int KernelNest::loopOf(Value value, unsigned dim) {
   auto type = cast<RankedTensorType>(value.getType());
   const void *key = value.getAsOpaquePointer();
-  int root = find(node(key, dim, getLocalDim(type, dim), isMemory(value) ? nullptr : key));
+  int root = find(
+      node(key, dim, getLocalDim(type, dim), isMemory(value) ? nullptr : key));
   auto [it, inserted] = classNumbers.insert({root, int(loops.size())});
   if (inserted) {
     Loop loop;
@@ -196,7 +230,8 @@ int KernelNest::loopOf(Value value, unsigned dim) {
 }
 
 int KernelNest::loopOf(kernel::GenericOp op, unsigned number) {
-  int root = find(node(op.getOperation(), number, getLoopDim(op, number), op.getOperation()));
+  int root = find(node(op.getOperation(), number, getLoopDim(op, number),
+                       op.getOperation()));
   auto [it, inserted] = classNumbers.insert({root, int(loops.size())});
   if (inserted) {
     Loop loop;
@@ -219,12 +254,14 @@ int KernelNest::findScalar(Attribute scalar) const {
 }
 
 int KernelNest::findScalar(const dist::ShardDim &dim, ScalarKind kind) const {
-  return findScalar(getScalar(const_cast<KernelNest *>(this)->func.getContext(), dim, kind));
+  return findScalar(
+      getScalar(const_cast<KernelNest *>(this)->func.getContext(), dim, kind));
 }
 
 SmallVector<int64_t> KernelNest::stridesOf(Value memory) const {
   if (auto argument = dyn_cast<BlockArgument>(memory)) {
-    auto strides = const_cast<KernelNest *>(this)->func.getStrides()[argument.getArgNumber()];
+    auto strides = const_cast<KernelNest *>(this)
+                       ->func.getStrides()[argument.getArgNumber()];
     return llvm::to_vector(cast<DenseI64ArrayAttr>(strides).asArrayRef());
   }
   auto shape = cast<RankedTensorType>(memory.getType()).getShape();
@@ -234,7 +271,8 @@ SmallVector<int64_t> KernelNest::stridesOf(Value memory) const {
   return strides;
 }
 
-SmallVector<IndexExpr> KernelNest::loopIndices(kernel::GenericOp op, unsigned result,
+SmallVector<IndexExpr> KernelNest::loopIndices(kernel::GenericOp op,
+                                               unsigned result,
                                                const Index &index) {
   SmallVector<IndexExpr> loops(op.getNumLoops());
   for (auto [dim, expr] : llvm::enumerate(op.getOutputMap(result).getResults()))
@@ -266,11 +304,14 @@ Index KernelNest::operandIndex(Operation *op, const Index &index) const {
       result[dim].offset += offset;
   } else if (auto slice = dyn_cast<dist::LocalSliceOp>(op)) {
     int64_t dim = slice.getDim();
-    LocalDim in = getLocalDim(cast<RankedTensorType>(slice.getInput().getType()), dim);
-    LocalDim out = getLocalDim(cast<RankedTensorType>(slice.getOutput().getType()), dim);
+    LocalDim in =
+        getLocalDim(cast<RankedTensorType>(slice.getInput().getType()), dim);
+    LocalDim out =
+        getLocalDim(cast<RankedTensorType>(slice.getOutput().getType()), dim);
     result[dim].shifts.push_back({findScalar(out.dim, ScalarKind::Offset), 1});
     if (in.isSplit())
-      result[dim].shifts.push_back({findScalar(in.dim, ScalarKind::Offset), -1});
+      result[dim].shifts.push_back(
+          {findScalar(in.dim, ScalarKind::Offset), -1});
   }
   return result;
 }
@@ -279,8 +320,9 @@ Index KernelNest::operandIndex(Operation *op, const Index &index) const {
 // Roots
 //===----------------------------------------------------------------------===//
 
-LogicalResult KernelNest::walk(Root &root, Value value, const Index &index,
-                               std::set<std::pair<const void *, Index>> &visited) {
+LogicalResult
+KernelNest::walk(Root &root, Value value, const Index &index,
+                 std::set<std::pair<const void *, Index>> &visited) {
   if (!visited.insert({value.getAsOpaquePointer(), index}).second)
     return success();
   if (isMemory(value)) {
@@ -295,7 +337,8 @@ LogicalResult KernelNest::walk(Root &root, Value value, const Index &index,
       expected.loop = loopOf(value, dim);
       if (!(expr == expected))
         return op->emitError("internal error: a reduction inside kernel '")
-               << func.getSymName() << "' is read at another index than it is computed at";
+               << func.getSymName()
+               << "' is read at another index than it is computed at";
     }
     return success();
   }
@@ -309,19 +352,22 @@ LogicalResult KernelNest::walk(Root &root, Value value, const Index &index,
         if (number >= 0)
           loops[number].indexUsed = true;
       }
-      if (isa<math::ExpOp, math::LogOp, math::TanhOp, math::ErfOp, math::SinOp, math::CosOp,
-              math::PowFOp, kernel::RandomOp>(inner))
+      if (isa<math::ExpOp, math::LogOp, math::TanhOp, math::ErfOp, math::SinOp,
+              math::CosOp, math::PowFOp, kernel::RandomOp>(inner))
         root.expensive = true;
     });
     for (auto [i, input] : llvm::enumerate(generic.getInputs()))
-      if (failed(walk(root, input, mapIndex(generic.getInputMap(i), indices), visited)))
+      if (failed(walk(root, input, mapIndex(generic.getInputMap(i), indices),
+                      visited)))
         return failure();
     return success();
   }
   if (auto gather = dyn_cast<kernel::GatherOp>(op)) {
     if (!isMemory(gather.getTable()))
-      return op->emitError("internal error: the table of a gather is computed in its kernel");
-    unsigned rank = cast<RankedTensorType>(gather.getIndices().getType()).getRank();
+      return op->emitError(
+          "internal error: the table of a gather is computed in its kernel");
+    unsigned rank =
+        cast<RankedTensorType>(gather.getIndices().getType()).getRank();
     Index rows(index.begin(), index.begin() + rank);
     Index inTable(1);
     inTable[0].dynamic = 0;
@@ -337,7 +383,8 @@ LogicalResult KernelNest::walk(Root &root, Value value, const Index &index,
 
 LogicalResult KernelNest::findRoots() {
   unsigned numInputs = func.getNumInputs();
-  auto finish = [&](Root root, ValueRange values, ArrayRef<Index> indices) -> LogicalResult {
+  auto finish = [&](Root root, ValueRange values,
+                    ArrayRef<Index> indices) -> LogicalResult {
     std::set<std::pair<const void *, Index>> visited;
     for (auto [value, index] : llvm::zip_equal(values, indices))
       if (failed(walk(root, value, index, visited)))
@@ -345,12 +392,14 @@ LogicalResult KernelNest::findRoots() {
     roots.push_back(std::move(root));
     return success();
   };
-  auto store = [&](Value value, unsigned dest, int64_t concatDim, int64_t offset) -> LogicalResult {
+  auto store = [&](Value value, unsigned dest, int64_t concatDim,
+                   int64_t offset) -> LogicalResult {
     Root root;
     root.value = value;
     root.dest = dest;
     Index index;
-    for (int64_t dim = 0; dim < cast<RankedTensorType>(value.getType()).getRank(); ++dim) {
+    for (int64_t dim = 0;
+         dim < cast<RankedTensorType>(value.getType()).getRank(); ++dim) {
       IndexExpr expr;
       expr.loop = loopOf(value, dim);
       root.loops.push_back(expr.loop);
@@ -376,14 +425,16 @@ LogicalResult KernelNest::findRoots() {
       }
       llvm::SetVector<int> kept;
       for (auto [i, result] : llvm::enumerate(generic.getOutputs()))
-        for (int64_t dim = 0; dim < cast<RankedTensorType>(result.getType()).getRank(); ++dim)
+        for (int64_t dim = 0;
+             dim < cast<RankedTensorType>(result.getType()).getRank(); ++dim)
           kept.insert(loopOf(result, dim));
       root.kept.assign(kept.begin(), kept.end());
       generic.getBodyBlock()->walk([&](Operation *inner) {
         if (auto loop = dyn_cast<kernel::IndexOp>(inner))
           loops[indices[loop.getLoop()].loop].indexUsed = true;
-        if (isa<math::ExpOp, math::LogOp, math::TanhOp, math::ErfOp, math::SinOp, math::CosOp,
-                math::PowFOp, kernel::RandomOp>(inner))
+        if (isa<math::ExpOp, math::LogOp, math::TanhOp, math::ErfOp,
+                math::SinOp, math::CosOp, math::PowFOp, kernel::RandomOp>(
+                inner))
           root.expensive = true;
       });
       SmallVector<Index> inputs;
@@ -395,8 +446,10 @@ LogicalResult KernelNest::findRoots() {
       Root root;
       root.kind = Root::Kind::Scatter;
       root.op = op;
-      unsigned rank = cast<RankedTensorType>(scatter.getIndices().getType()).getRank();
-      unsigned total = cast<RankedTensorType>(scatter.getUpdates().getType()).getRank();
+      unsigned rank =
+          cast<RankedTensorType>(scatter.getIndices().getType()).getRank();
+      unsigned total =
+          cast<RankedTensorType>(scatter.getUpdates().getType()).getRank();
       Index updates;
       for (unsigned dim = 0; dim < total; ++dim) {
         IndexExpr expr;
@@ -405,20 +458,26 @@ LogicalResult KernelNest::findRoots() {
         updates.push_back(expr);
       }
       Index rows(updates.begin(), updates.begin() + rank);
-      for (int64_t dim = 0; dim < cast<RankedTensorType>(scatter.getOutput().getType()).getRank(); ++dim)
+      for (int64_t dim = 0;
+           dim <
+           cast<RankedTensorType>(scatter.getOutput().getType()).getRank();
+           ++dim)
         root.kept.push_back(loopOf(scatter.getOutput(), dim));
-      if (failed(finish(std::move(root), {scatter.getUpdates(), scatter.getIndices()},
+      if (failed(finish(std::move(root),
+                        {scatter.getUpdates(), scatter.getIndices()},
                         {updates, rows})))
         return failure();
     }
   }
-  for (auto [i, value] : llvm::enumerate(func.getBody().front().getTerminator()->getOperands())) {
+  for (auto [i, value] :
+       llvm::enumerate(func.getBody().front().getTerminator()->getOperands())) {
     if (auto concat = value.getDefiningOp<kernel::ConcatOp>()) {
       int64_t offset = 0;
       for (Value part : concat.getInputs()) {
         if (failed(store(part, numInputs + i, concat.getDim(), offset)))
           return failure();
-        offset += cast<RankedTensorType>(part.getType()).getDimSize(concat.getDim());
+        offset +=
+            cast<RankedTensorType>(part.getType()).getDimSize(concat.getDim());
       }
     } else if (failed(store(value, numInputs + i, -1, 0))) {
       return failure();
@@ -442,20 +501,25 @@ int64_t KernelNest::strideOf(const Access &access, int loop) const {
 
 /// Merges loops that are one longer loop in all memory they touch.
 void KernelNest::merge() {
-  auto has = [](ArrayRef<int> list, int loop) { return llvm::is_contained(list, loop); };
+  auto has = [](ArrayRef<int> list, int loop) {
+    return llvm::is_contained(list, loop);
+  };
   auto mergeable = [&](int a, int b) {
     const Loop &outerLoop = loops[a], &innerLoop = loops[b];
-    if (a == b || outerLoop.trivial || innerLoop.trivial || outerLoop.indexUsed ||
-        innerLoop.indexUsed || innerLoop.dim.isSplit())
+    if (a == b || outerLoop.trivial || innerLoop.trivial ||
+        outerLoop.indexUsed || innerLoop.indexUsed || innerLoop.dim.isSplit())
       return false;
     for (const Root &root : roots) {
       if (root.kind == Root::Kind::Scatter &&
-          (has(root.loops, a) || has(root.loops, b) || has(root.kept, a) || has(root.kept, b))) {
+          (has(root.loops, a) || has(root.loops, b) || has(root.kept, a) ||
+           has(root.kept, b))) {
         // Rows are addressed one by one; columns may merge.
-        if (!has(root.loops, a) || !has(root.kept, a) || !has(root.loops, b) || !has(root.kept, b))
+        if (!has(root.loops, a) || !has(root.kept, a) || !has(root.loops, b) ||
+            !has(root.kept, b))
           return false;
       }
-      if (has(root.loops, a) != has(root.loops, b) || has(root.kept, a) != has(root.kept, b))
+      if (has(root.loops, a) != has(root.loops, b) ||
+          has(root.kept, a) != has(root.kept, b))
         return false;
       for (const Access &access : root.accesses)
         if (strideOf(access, a) != strideOf(access, b) * innerLoop.capacity())
@@ -493,12 +557,14 @@ void KernelNest::order(SmallVectorImpl<int> &list) const {
           reference.push_back(loop);
   auto rank = [&](int loop) {
     auto it = llvm::find(reference, loop);
-    return it == reference.end() ? reference.size() : size_t(it - reference.begin());
+    return it == reference.end() ? reference.size()
+                                 : size_t(it - reference.begin());
   };
   llvm::stable_sort(list, [&](int a, int b) { return rank(a) < rank(b); });
 }
 
-double KernelNest::scoreVectorLoop(ArrayRef<const Root *> users, int loop) const {
+double KernelNest::scoreVectorLoop(ArrayRef<const Root *> users,
+                                   int loop) const {
   double score = 0;
   for (const Root *root : users)
     for (const Access &access : root->accesses) {
@@ -514,7 +580,8 @@ double KernelNest::scoreVectorLoop(ArrayRef<const Root *> users, int loop) const
   return score;
 }
 
-int KernelNest::chooseVectorLoop(ArrayRef<const Root *> users, ArrayRef<int> candidates) const {
+int KernelNest::chooseVectorLoop(ArrayRef<const Root *> users,
+                                 ArrayRef<int> candidates) const {
   int best = -1;
   double bestScore = 0;
   for (int loop : candidates) {
@@ -531,18 +598,22 @@ std::vector<std::vector<unsigned>> KernelNest::makePasses() const {
   std::vector<std::vector<unsigned>> passes;
   auto sameLoops = [&](const Root &a, const Root &b) {
     return a.depth == b.depth && a.loops.size() == b.loops.size() &&
-           llvm::all_of(a.loops, [&](int loop) { return llvm::is_contained(b.loops, loop); });
+           llvm::all_of(a.loops, [&](int loop) {
+             return llvm::is_contained(b.loops, loop);
+           });
   };
   for (unsigned number = 0; number < roots.size(); ++number) {
-    auto it = llvm::find_if(
-        passes, [&](auto &pass) { return sameLoops(roots[pass[0]], roots[number]); });
+    auto it = llvm::find_if(passes, [&](auto &pass) {
+      return sameLoops(roots[pass[0]], roots[number]);
+    });
     if (it == passes.end())
       passes.push_back({number});
     else
       it->push_back(number);
   }
-  llvm::stable_sort(passes,
-                    [&](auto &a, auto &b) { return roots[a[0]].depth < roots[b[0]].depth; });
+  llvm::stable_sort(passes, [&](auto &a, auto &b) {
+    return roots[a[0]].depth < roots[b[0]].depth;
+  });
   return passes;
 }
 
@@ -582,22 +653,26 @@ bool KernelNest::isEfficient(int64_t chunks) const {
   return !recomputes;
 }
 
-Value KernelNest::getScatterSummand(Value result, kernel::ScatterAddOp scatter) {
+Value KernelNest::getScatterSummand(Value result,
+                                    kernel::ScatterAddOp scatter) {
   auto sum = result.getDefiningOp<kernel::GenericOp>();
-  if (!sum || sum.getCombiner() != kernel::Combiner::None || sum.getInputs().size() != 2 ||
-      sum.getOutputs().size() != 1 || !llvm::is_contained(sum.getInputs(), scatter.getOutput()))
+  if (!sum || sum.getCombiner() != kernel::Combiner::None ||
+      sum.getInputs().size() != 2 || sum.getOutputs().size() != 1 ||
+      !llvm::is_contained(sum.getInputs(), scatter.getOutput()))
     return {};
   Block *body = sum.getBodyBlock();
   if (!llvm::hasSingleElement(body->without_terminator()) ||
       !isa<arith::AddFOp, arith::AddIOp>(body->front()) ||
       !sum.getInputMap(0).isIdentity() || !sum.getInputMap(1).isIdentity() ||
-      !sum.getOutputMap(0).isIdentity() || body->front().getOperand(0) == body->front().getOperand(1))
+      !sum.getOutputMap(0).isIdentity() ||
+      body->front().getOperand(0) == body->front().getOperand(1))
     return {};
   return sum.getInputs()[sum.getInputs()[0] == scatter.getOutput() ? 1 : 0];
 }
 
 LogicalResult KernelNest::schedule() {
-  bool hasScatter = llvm::any_of(roots, [](const Root &r) { return r.kind == Root::Kind::Scatter; });
+  bool hasScatter = llvm::any_of(
+      roots, [](const Root &r) { return r.kind == Root::Kind::Scatter; });
   // Depths: what reads a reduction comes after it. Roots are in topological
   // order, since reductions are found in program order and stores come last.
   llvm::MapVector<Operation *, int> depths;
@@ -618,7 +693,8 @@ LogicalResult KernelNest::schedule() {
         (storeRoot->value != scatter.getOutput() &&
          !getScatterSummand(storeRoot->value, scatter)))
       return scatter.emitError("internal error: kernel '")
-             << func.getSymName() << "' does more with a scatter than to add it";
+             << func.getSymName()
+             << "' does more with a scatter than to add it";
     // Columns are divided among chunks, so that no two write one element.
     for (int loop : scatterRoot->loops)
       if (llvm::is_contained(scatterRoot->kept, loop))
@@ -634,12 +710,13 @@ LogicalResult KernelNest::schedule() {
   }
   SmallVector<int> common = roots.front().kept;
   for (const Root &root : roots)
-    llvm::erase_if(common, [&](int loop) { return !llvm::is_contained(root.kept, loop); });
+    llvm::erase_if(
+        common, [&](int loop) { return !llvm::is_contained(root.kept, loop); });
   order(common);
   outer = common;
   if (reductions.empty()) {
-    // Roots that differ (parts of a concatenation) share the leading loops only,
-    // and a vectorised one if they have it in common.
+    // Roots that differ (parts of a concatenation) share the leading loops
+    // only, and a vectorised one if they have it in common.
     SmallVector<int> differing;
     for (const Root &root : roots)
       for (int loop : root.loops)
@@ -648,21 +725,25 @@ LogicalResult KernelNest::schedule() {
     if (!differing.empty())
       for (const Root &root : roots) {
         size_t prefix = 0;
-        while (prefix < root.loops.size() && llvm::is_contained(outer, root.loops[prefix]))
+        while (prefix < root.loops.size() &&
+               llvm::is_contained(outer, root.loops[prefix]))
           ++prefix;
         llvm::erase_if(outer, [&](int loop) {
-          return !llvm::is_contained(ArrayRef(root.loops).take_front(prefix), loop);
+          return !llvm::is_contained(ArrayRef(root.loops).take_front(prefix),
+                                     loop);
         });
       }
     SmallVector<int> candidates = common;
     if (!differing.empty())
-      llvm::erase_if(candidates, [&](int loop) { return llvm::is_contained(outer, loop); });
+      llvm::erase_if(candidates,
+                     [&](int loop) { return llvm::is_contained(outer, loop); });
     vectorLoop = chooseVectorLoop(all, candidates);
   } else {
     // Columns: where each reduction would rather have a kept loop innermost.
     for (const Root *root : reductions) {
       int best = chooseVectorLoop(root, root->loops);
-      if (best < 0 || !llvm::is_contained(common, best) || (vectorLoop >= 0 && vectorLoop != best)) {
+      if (best < 0 || !llvm::is_contained(common, best) ||
+          (vectorLoop >= 0 && vectorLoop != best)) {
         vectorLoop = -1;
         break;
       }
@@ -698,26 +779,29 @@ LogicalResult KernelNest::schedule() {
   return success();
 }
 
-/// Values with elementary functions that are read at several depths are computed
-/// once for each row. The last such value of a chain is enough.
+/// Values with elementary functions that are read at several depths are
+/// computed once for each row. The last such value of a chain is enough.
 void KernelNest::chooseScratch() {
   constexpr int64_t largestRow = 32768; // elements
   auto isExpensive = [](Operation *op) {
     bool found = false;
     if (auto generic = dyn_cast<kernel::GenericOp>(op))
       generic.getBodyBlock()->walk([&](Operation *inner) {
-        found |= isa<math::ExpOp, math::LogOp, math::TanhOp, math::ErfOp, math::SinOp,
-                     math::CosOp, math::PowFOp, kernel::RandomOp>(inner);
+        found |= isa<math::ExpOp, math::LogOp, math::TanhOp, math::ErfOp,
+                     math::SinOp, math::CosOp, math::PowFOp, kernel::RandomOp>(
+            inner);
       });
     return found;
   };
   for (Operation *op : llvm::reverse(live.getArrayRef())) {
     auto generic = dyn_cast<kernel::GenericOp>(op);
-    if (!generic || isReduction(op) || generic.getOutputs().size() != 1 || !isExpensive(op))
+    if (!generic || isReduction(op) || generic.getOutputs().size() != 1 ||
+        !isExpensive(op))
       continue;
     Value value = generic.getOutputs()[0];
     int64_t row = 1;
-    for (int64_t dim = 0; dim < cast<RankedTensorType>(value.getType()).getRank(); ++dim) {
+    for (int64_t dim = 0;
+         dim < cast<RankedTensorType>(value.getType()).getRank(); ++dim) {
       int loop = loopOf(value, dim);
       if (!loops[loop].trivial && !llvm::is_contained(outer, loop))
         row *= loops[loop].capacity();
@@ -729,7 +813,8 @@ void KernelNest::chooseScratch() {
       if (root.pulled.contains(op))
         for (int loop : root.loops) {
           bool own = false;
-          for (int64_t dim = 0; dim < cast<RankedTensorType>(value.getType()).getRank(); ++dim)
+          for (int64_t dim = 0;
+               dim < cast<RankedTensorType>(value.getType()).getRank(); ++dim)
             own |= loopOf(value, dim) == loop;
           recomputes |= !own;
         }
@@ -740,7 +825,9 @@ void KernelNest::chooseScratch() {
         continue;
       bool hidden = false;
       if (root.kind != Root::Kind::Store || root.value != value)
-        hidden = llvm::any_of(scratch, [&](Operation *later) { return root.pulled.contains(later); });
+        hidden = llvm::any_of(scratch, [&](Operation *later) {
+          return root.pulled.contains(later);
+        });
       if (!hidden)
         depths.insert(root.depth);
     }

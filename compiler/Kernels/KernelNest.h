@@ -12,8 +12,8 @@
 
 namespace weir::compiler::nest {
 
-/// Where along one dimension of a value: a loop's index (or 0), plus a constant,
-/// plus and minus run-time scalars; or an index read from memory.
+/// Where along one dimension of a value: a loop's index (or 0), plus a
+/// constant, plus and minus run-time scalars; or an index read from memory.
 struct IndexExpr {
   int loop = -1;
   int64_t offset = 0;
@@ -21,15 +21,16 @@ struct IndexExpr {
   int dynamic = -1;                                 // number of a read index
 
   bool operator==(const IndexExpr &other) const {
-    return loop == other.loop && offset == other.offset && dynamic == other.dynamic &&
-           shifts == other.shifts;
+    return loop == other.loop && offset == other.offset &&
+           dynamic == other.dynamic && shifts == other.shifts;
   }
   bool operator<(const IndexExpr &other) const {
-    if (std::tie(loop, offset, dynamic) != std::tie(other.loop, other.offset, other.dynamic))
+    if (std::tie(loop, offset, dynamic) !=
+        std::tie(other.loop, other.offset, other.dynamic))
       return std::tie(loop, offset, dynamic) <
              std::tie(other.loop, other.offset, other.dynamic);
-    return std::lexicographical_compare(shifts.begin(), shifts.end(), other.shifts.begin(),
-                                        other.shifts.end());
+    return std::lexicographical_compare(
+        shifts.begin(), shifts.end(), other.shifts.begin(), other.shifts.end());
   }
 };
 using Index = llvm::SmallVector<IndexExpr, 5>;
@@ -56,12 +57,12 @@ struct Access {
 struct Root {
   enum class Kind { Store, Reduce, Scatter };
   Kind kind = Kind::Store;
-  mlir::Value value;              // Store
-  unsigned dest = 0;              // Store: argument number of the destination
-  Index destIndex;                // Store
-  mlir::Operation *op = nullptr;  // Reduce, Scatter
-  llvm::SmallVector<int> loops;   // all, outermost first
-  llvm::SmallVector<int> kept;    // Reduce: those of its results
+  mlir::Value value;             // Store
+  unsigned dest = 0;             // Store: argument number of the destination
+  Index destIndex;               // Store
+  mlir::Operation *op = nullptr; // Reduce, Scatter
+  llvm::SmallVector<int> loops;  // all, outermost first
+  llvm::SmallVector<int> kept;   // Reduce: those of its results
   llvm::SetVector<mlir::Operation *> deps;   // reductions it reads
   llvm::SetVector<mlir::Operation *> pulled; // pieces computed on the way
   std::vector<Access> accesses;
@@ -103,7 +104,8 @@ public:
   /// Roots of equal depth and equal inner loops share one pass: their indices.
   std::vector<std::vector<unsigned>> makePasses() const;
   /// For `%d = scatter + other`: the other summand; null when it is none.
-  static mlir::Value getScatterSummand(mlir::Value result, kernel::ScatterAddOp scatter);
+  static mlir::Value getScatterSummand(mlir::Value result,
+                                       kernel::ScatterAddOp scatter);
 
   int loopOf(mlir::Value value, unsigned dim);
   int loopOf(kernel::GenericOp op, unsigned loop);
@@ -113,8 +115,8 @@ public:
   /// Element strides of an argument, or of a constant.
   llvm::SmallVector<int64_t> stridesOf(mlir::Value memory) const;
   /// Indices of a generic's loops, given those of one of its results.
-  static llvm::SmallVector<IndexExpr> loopIndices(kernel::GenericOp op, unsigned result,
-                                                  const Index &index);
+  static llvm::SmallVector<IndexExpr>
+  loopIndices(kernel::GenericOp op, unsigned result, const Index &index);
   static Index mapIndex(mlir::AffineMap map, llvm::ArrayRef<IndexExpr> loops);
   /// Index into the only operand of a transpose, slice, local slice or
   /// to_partial.
@@ -138,7 +140,8 @@ private:
   void chooseScratch();
   int64_t strideOf(const Access &access, int loop) const;
 
-  int node(const void *owner, unsigned number, const LocalDim &dim, const void *exclusive);
+  int node(const void *owner, unsigned number, const LocalDim &dim,
+           const void *exclusive);
   int find(int node);
   bool unite(int a, int b);
 

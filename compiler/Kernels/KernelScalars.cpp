@@ -37,14 +37,16 @@ LocalDim getLoopDim(kernel::GenericOp op, unsigned loop) {
   return result;
 }
 
-DenseI64ArrayAttr getScalar(MLIRContext *context, const dist::ShardDim &dim, ScalarKind kind) {
+DenseI64ArrayAttr getScalar(MLIRContext *context, const dist::ShardDim &dim,
+                            ScalarKind kind) {
   SmallVector<int64_t> values = {dim.size};
   llvm::append_range(values, dim.axes);
   values.push_back(static_cast<int64_t>(kind));
   return DenseI64ArrayAttr::get(context, values);
 }
 
-DenseI64ArrayAttr getCoordinateScalar(MLIRContext *context, ArrayRef<int64_t> axes,
+DenseI64ArrayAttr getCoordinateScalar(MLIRContext *context,
+                                      ArrayRef<int64_t> axes,
                                       dist::MeshAttr mesh) {
   if (!mesh)
     return {};
@@ -84,12 +86,16 @@ ArrayAttr computeKernelScalars(kernel::FuncOp func, dist::MeshAttr mesh) {
         addOffset(getLoopDim(generic, index.getLoop()));
       });
     } else if (auto gather = dyn_cast<kernel::GatherOp>(op)) {
-      addOffset(getLocalDim(cast<RankedTensorType>(gather.getTable().getType()), 0));
+      addOffset(
+          getLocalDim(cast<RankedTensorType>(gather.getTable().getType()), 0));
     } else if (auto scatter = dyn_cast<kernel::ScatterAddOp>(op)) {
-      addOffset(getLocalDim(cast<RankedTensorType>(scatter.getOutput().getType()), 0));
+      addOffset(getLocalDim(
+          cast<RankedTensorType>(scatter.getOutput().getType()), 0));
     } else if (auto slice = dyn_cast<dist::LocalSliceOp>(op)) {
-      addOffset(getLocalDim(cast<RankedTensorType>(slice.getInput().getType()), slice.getDim()));
-      addOffset(getLocalDim(cast<RankedTensorType>(slice.getOutput().getType()), slice.getDim()));
+      addOffset(getLocalDim(cast<RankedTensorType>(slice.getInput().getType()),
+                            slice.getDim()));
+      addOffset(getLocalDim(cast<RankedTensorType>(slice.getOutput().getType()),
+                            slice.getDim()));
     } else if (auto partial = dyn_cast<dist::PartialOp>(op)) {
       if (auto scalar = getCoordinateScalar(context, partial.getAxes(), mesh))
         scalars.insert(scalar);

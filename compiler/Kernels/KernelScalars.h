@@ -8,7 +8,8 @@ namespace weir::compiler {
 
 /// Attribute of `kernel.func`: the run-time scalars its code takes, in order,
 /// an array of `array<i64: size, axes..., kind>`, `kind` as in
-/// `plan::ScalarExpr` (1 extent, 2 offset of `size` elements split over `axes`).
+/// `plan::ScalarExpr` (1 extent, 2 offset of `size` elements split over
+/// `axes`).
 inline constexpr llvm::StringLiteral scalarsAttrName = "scalars";
 
 enum class ScalarKind { Extent = 1, Offset = 2 };
@@ -32,8 +33,8 @@ LocalDim getLoopDim(kernel::GenericOp op, unsigned loop);
 mlir::DenseI64ArrayAttr getCoordinateScalar(mlir::MLIRContext *context,
                                             llvm::ArrayRef<int64_t> axes,
                                             dist::MeshAttr mesh);
-mlir::DenseI64ArrayAttr getScalar(mlir::MLIRContext *context, const dist::ShardDim &dim,
-                                  ScalarKind kind);
+mlir::DenseI64ArrayAttr getScalar(mlir::MLIRContext *context,
+                                  const dist::ShardDim &dim, ScalarKind kind);
 
 /// All scalars that code for `func` may ask for, each once, in order of first
 /// use in the body.

@@ -19,7 +19,8 @@ static StringAttr siteOf(Operation *op) {
     }
     return WalkResult::advance();
   });
-  return name ? name : StringAttr::get(op->getContext(), op->getName().stripDialect());
+  return name ? name
+              : StringAttr::get(op->getContext(), op->getName().stripDialect());
 }
 
 LogicalResult expandToPieces(Block &block) {
@@ -31,19 +32,21 @@ LogicalResult expandToPieces(Block &block) {
     Attribute task = op.getAttr(graph::GraphDialect::getTaskAttrName());
     auto mark = [&](Operation *piece) {
       piece->setAttr(pieceSiteAttrName, site);
-      piece->setAttr(pieceOriginAttrName,
-                     StringAttr::get(op.getContext(), op.getName().stripDialect()));
+      piece->setAttr(
+          pieceOriginAttrName,
+          StringAttr::get(op.getContext(), op.getName().stripDialect()));
       if (task)
         piece->setAttr(pieceTaskAttrName, task);
     };
-    if (isa<dist::LocalSliceOp, dist::PartialOp, dist::AllReduceOp, dist::AllGatherOp,
-            dist::ReduceScatterOp, dist::AllToAllOp>(op))
+    if (isa<dist::LocalSliceOp, dist::PartialOp, dist::AllReduceOp,
+            dist::AllGatherOp, dist::ReduceScatterOp, dist::AllToAllOp>(op))
       mark(&op);
     auto expandable = dyn_cast<graph::ExpandOpInterface>(op);
     if (!expandable) {
       if (op.getDialect() && op.getDialect()->getNamespace() == "graph" &&
           !op.hasTrait<OpTrait::IsTerminator>()) {
-        op.emitOpError("expects to have an expansion into pieces, which it has not");
+        op.emitOpError(
+            "expects to have an expansion into pieces, which it has not");
         failed = true;
       }
       continue;
@@ -51,8 +54,8 @@ LogicalResult expandToPieces(Block &block) {
     OpBuilder builder(&op);
     Operation *before = op.getPrevNode();
     SmallVector<Value> results = expandable.expand(builder, op.getOperands());
-    for (Operation *piece = before ? before->getNextNode() : &block.front(); piece != &op;
-         piece = piece->getNextNode())
+    for (Operation *piece = before ? before->getNextNode() : &block.front();
+         piece != &op; piece = piece->getNextNode())
       mark(piece);
     op.replaceAllUsesWith(results);
     op.erase();
@@ -97,27 +100,29 @@ void splitLargeReductions(Block &block) {
       shards.push_back(dims[loop].dim);
       split |= dims[loop].isSplit();
     }
-    Attribute encoding = split ? Attribute(dist::ShardAttr::get(context, shards)) : Attribute();
-    auto rowType = RankedTensorType::get(shape, type.getElementType(), encoding);
+    Attribute encoding =
+        split ? Attribute(dist::ShardAttr::get(context, shards)) : Attribute();
+    auto rowType =
+        RankedTensorType::get(shape, type.getElementType(), encoding);
     SmallVector<AffineMap> maps;
     for (unsigned i = 0; i < generic.getInputs().size(); ++i)
       maps.push_back(generic.getInputMap(i));
     maps.push_back(AffineMap::get(numLoops, 0, exprs, context));
     OpBuilder builder(generic);
-    auto partial = kernel::GenericOp::create(builder, op.getLoc(), TypeRange(rowType),
-                                             generic.getInputs(),
-                                             builder.getAffineMapArrayAttr(maps),
-                                             generic.getCombiner());
+    auto partial = kernel::GenericOp::create(
+        builder, op.getLoc(), TypeRange(rowType), generic.getInputs(),
+        builder.getAffineMapArrayAttr(maps), generic.getCombiner());
     partial.getBody().takeBody(generic.getBody());
     AffineMap all = AffineMap::getMultiDimIdentityMap(kept, context);
     AffineMap none = AffineMap::get(kept, 0, {}, context);
-    auto final = kernel::GenericOp::create(builder, op.getLoc(), TypeRange(type),
-                                           partial.getOutputs(),
-                                           builder.getAffineMapArrayAttr({all, none}),
-                                           generic.getCombiner());
-    Block *body = builder.createBlock(&final.getBody(), {}, type.getElementType(), op.getLoc());
+    auto final = kernel::GenericOp::create(
+        builder, op.getLoc(), TypeRange(type), partial.getOutputs(),
+        builder.getAffineMapArrayAttr({all, none}), generic.getCombiner());
+    Block *body = builder.createBlock(&final.getBody(), {},
+                                      type.getElementType(), op.getLoc());
     kernel::YieldOp::create(builder, op.getLoc(), body->getArguments());
-    for (StringRef name : {pieceSiteAttrName, pieceOriginAttrName, pieceTaskAttrName})
+    for (StringRef name :
+         {pieceSiteAttrName, pieceOriginAttrName, pieceTaskAttrName})
       if (Attribute attr = op.getAttr(name)) {
         partial->setAttr(name, attr);
         final->setAttr(name, attr);
@@ -147,8 +152,9 @@ bool isContraction(Operation *op) {
   if (!mark(generic.getInputMap(0), 1) || !mark(generic.getInputMap(1), 2) ||
       !mark(generic.getOutputMap(0), 4))
     return false;
-  for (Value value : {Value(generic.getInputs()[0]), Value(generic.getInputs()[1]),
-                      Value(generic.getOutputs()[0])})
+  for (Value value :
+       {Value(generic.getInputs()[0]), Value(generic.getInputs()[1]),
+        Value(generic.getOutputs()[0])})
     if (!cast<RankedTensorType>(value.getType()).getElementType().isF32())
       return false;
   int64_t rows = 1, columns = 1, summed = 1;

@@ -28,15 +28,17 @@ bool isContraction(mlir::Operation *op);
 /// either order, and yields it.
 template <typename OpTy> bool isBinaryBody(kernel::GenericOp op) {
   mlir::Block *body = op.getBodyBlock();
-  if (body->getNumArguments() != 2 || !llvm::hasSingleElement(body->without_terminator()))
+  if (body->getNumArguments() != 2 ||
+      !llvm::hasSingleElement(body->without_terminator()))
     return false;
   auto inner = llvm::dyn_cast<OpTy>(body->front());
   if (!inner || body->getTerminator()->getNumOperands() != 1 ||
       body->getTerminator()->getOperand(0) != inner->getResult(0))
     return false;
   return inner->getOperand(0) != inner->getOperand(1) &&
-         llvm::all_of(inner->getOperands(),
-                      [&](mlir::Value v) { return llvm::isa<mlir::BlockArgument>(v); });
+         llvm::all_of(inner->getOperands(), [&](mlir::Value v) {
+           return llvm::isa<mlir::BlockArgument>(v);
+         });
 }
 
 } // namespace weir::compiler

@@ -281,7 +281,7 @@ bool Executor::drain(int worker, int64_t rank, int stream) {
     target.done.store(++at, std::memory_order_release);
     progress = true;
     if (at == end)
-      unfinished.fetch_sub(1, std::memory_order_acq_rel);
+      unfinished.fetch_sub(1);
     if (step.signals || at == end)
       signal();
   }

@@ -5,12 +5,14 @@
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
+#include <cstdlib>
 #include <dirent.h>
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <system_error>
 #include <unistd.h>
+#include <utility>
 
 namespace weir {
 
@@ -211,8 +213,23 @@ StatusOr<AtomicFile> AtomicFile::create(const std::string &path) {
   static std::atomic<unsigned> counter{0};
   AtomicFile file;
   file.target = path;
+  struct stat info;
+  if (::lstat(path.c_str(), &info) == 0 && S_ISLNK(info.st_mode))
+    // The file behind a link is replaced, not the link.
+    if (char *real = ::realpath(path.c_str(), nullptr)) {
+      file.target = real;
+      std::free(real);
+    }
+  // A device or pipe cannot be replaced by a file: it is written as it stands.
+  if (::stat(path.c_str(), &info) == 0 && !S_ISREG(info.st_mode) &&
+      !S_ISDIR(info.st_mode)) {
+    file.descriptor = ::open(path.c_str(), O_WRONLY | O_CLOEXEC);
+    if (file.descriptor < 0)
+      return outputError(path, "open");
+    return file;
+  }
   for (int attempt = 0; attempt < 100; ++attempt) {
-    file.temporary = path + ".tmp" + std::to_string(::getpid()) + "-" +
+    file.temporary = file.target + ".tmp" + std::to_string(::getpid()) + "-" +
                      std::to_string(counter.fetch_add(1));
     file.descriptor = ::open(file.temporary.c_str(),
                              O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
@@ -242,7 +259,8 @@ void AtomicFile::discard() {
   if (descriptor < 0)
     return;
   ::close(descriptor);
-  ::unlink(temporary.c_str());
+  if (!temporary.empty())
+    ::unlink(temporary.c_str());
   descriptor = -1;
 }
 
@@ -258,8 +276,14 @@ Status AtomicFile::write(const void *data, uint64_t size) {
 
 Status AtomicFile::writeAt(uint64_t offset, const void *data, uint64_t size) {
   const char *bytes = static_cast<const char *>(data);
+  bool inPlace = temporary.empty();
+  if (inPlace && offset != end) {
+    errno = ESPIPE;
+    return failure("write");
+  }
   while (size > 0) {
-    ssize_t count = ::pwrite(descriptor, bytes, size, offset);
+    ssize_t count = inPlace ? ::write(descriptor, bytes, size)
+                            : ::pwrite(descriptor, bytes, size, offset);
     if (count < 0 && errno == EINTR)
       continue;
     if (count < 0)
@@ -272,6 +296,10 @@ Status AtomicFile::writeAt(uint64_t offset, const void *data, uint64_t size) {
 }
 
 Status AtomicFile::commit() {
+  if (temporary.empty()) {
+    int closing = std::exchange(descriptor, -1);
+    return ::close(closing) == 0 ? okStatus() : failure("write");
+  }
   if (::fsync(descriptor) != 0)
     return failure("write");
   int closing = descriptor;

@@ -62,7 +62,8 @@ private:
 };
 
 /// A file in the making: written under a temporary name beside `path`, renamed
-/// by `commit`. Without commit nothing is left behind.
+/// by `commit`. Without commit nothing is left behind. A link leads to the file
+/// that is replaced; a device or pipe is written in place, from start to end.
 class AtomicFile {
 public:
   static StatusOr<AtomicFile> create(const std::string &path);

@@ -326,16 +326,10 @@ private:
     }
     if (job.optimizer.kind != OptimizerKind::Sgd && job.optimizer.momentum != 0)
       problem("optimizer.momentum", "belongs to sgd only");
-    // A run may be cut short (`--set steps=20`) within its warm-up; a schedule
-    // that says so itself is a mistake.
-    bool ownLength = job.schedule.steps > 0;
-    if (!ownLength)
+    // A warm-up longer than the schedule is legal: a run may be cut short
+    // (`--set steps=20`), and its resolved job must read back.
+    if (job.schedule.steps == 0)
       job.schedule.steps = job.steps;
-    if (ownLength && job.schedule.warmup > job.schedule.steps)
-      problem("schedule.warmup", "expects at most the schedule's " +
-                                     std::to_string(job.schedule.steps) +
-                                     " steps, got " +
-                                     std::to_string(job.schedule.warmup));
     if (job.evaluate.every > 0 && job.data.kind != DataKind::None &&
         !job.data.hasValidation())
       problem("evaluate", "needs data.validation");

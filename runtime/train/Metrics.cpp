@@ -47,8 +47,8 @@ static std::string keptLines(const std::string &path, int64_t keepSteps) {
     size_t end = old->find('\n', begin);
     if (end == std::string::npos)
       break;
-    StatusOr<JsonView> line = parseJson(
-        std::string_view(*old).substr(begin, end - begin), path);
+    StatusOr<JsonView> line =
+        parseJson(std::string_view(*old).substr(begin, end - begin), path);
     if (!line)
       break;
     StatusOr<int64_t> step = line->integer("step");

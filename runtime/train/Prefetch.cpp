@@ -34,8 +34,7 @@ void Prefetcher::produce() {
         return;
     }
     Buffer &buffer = buffers[(step - firstStep) % 2];
-    buffer.status =
-        batches.fill(step, buffer.ids.data(), buffer.labels.data());
+    buffer.status = batches.fill(step, buffer.ids.data(), buffer.labels.data());
     {
       std::lock_guard<std::mutex> lock(mutex);
       produced = step + 1;

@@ -61,8 +61,8 @@ Progress::Progress(ProgressKind kind, std::FILE *stream, int64_t steps,
     : kind(kind), stream(stream), steps(steps), firstStep(firstStep),
       start(Clock::now()), lastShown(start) {
   if (kind == ProgressKind::Auto)
-    this->kind = isatty(fileno(stream)) ? ProgressKind::Bar
-                                        : ProgressKind::Plain;
+    this->kind =
+        isatty(fileno(stream)) ? ProgressKind::Bar : ProgressKind::Plain;
 }
 
 Progress::~Progress() { finish(); }

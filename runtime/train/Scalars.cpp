@@ -76,8 +76,8 @@ StatusOr<TrainScalars> TrainScalars::create(const Job &job,
     bool integer = value.kind == Kind::Seed || value.kind == Kind::Step;
     plan::DType wanted = integer ? plan::DType::I32 : plan::DType::F32;
     if (input.dtype != wanted)
-      return refuse("should be " + std::string(plan::name(wanted)) + ", it is " +
-                    std::string(plan::name(input.dtype)));
+      return refuse("should be " + std::string(plan::name(wanted)) +
+                    ", it is " + std::string(plan::name(input.dtype)));
     void *data = integer ? static_cast<void *>(&value.i32)
                          : static_cast<void *>(&value.f32);
     result.bound.push_back({input.name, static_cast<int>(i), data});

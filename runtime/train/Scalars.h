@@ -24,9 +24,8 @@ struct StepState {
 /// job sets, each a caller-bound tensor of one element.
 ///
 ///   seed, step                  i32: the job's seed, the step from 0
-///   group<i>.learning_rate      f32: lr * schedule factor * the group's lr_scale
-///   group<i>.weight_decay       f32
-///   beta1, beta2, epsilon       f32
+///   group<i>.learning_rate      f32: lr * schedule factor * the group's
+///   lr_scale group<i>.weight_decay       f32 beta1, beta2, epsilon       f32
 ///   correction1, correction2    f32: 1 - beta1^t, 1 - beta2^t
 ///   max_norm                    f32: 0 where the job does not clip
 ///   momentum                    f32

@@ -8,8 +8,7 @@ namespace weir {
 
 double scheduleFactor(const JobSchedule &schedule, int64_t step) {
   if (step < schedule.warmup)
-    return static_cast<double>(step + 1) /
-           static_cast<double>(schedule.warmup);
+    return static_cast<double>(step + 1) / static_cast<double>(schedule.warmup);
   int64_t span = std::max<int64_t>(1, schedule.steps - schedule.warmup);
   double done = std::min(1.0, static_cast<double>(step - schedule.warmup) /
                                   static_cast<double>(span));

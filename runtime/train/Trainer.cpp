@@ -6,6 +6,7 @@
 #include "runtime/data/TokenSource.h"
 #include "runtime/io/File.h"
 #include "runtime/train/Folder.h"
+#include "runtime/train/Resident.h"
 #include "runtime/train/Sampling.h"
 
 #include <algorithm>
@@ -93,9 +94,9 @@ StatusOr<int64_t> modelVocab(const Job &job, const Program &program,
       if (!logits->shape.empty())
         return logits->shape.back();
   if (!config.empty()) {
-    WEIR_ASSIGN_OR_RETURN(JsonView view,
-                          parseJson(config, program.path() +
-                                                ": model/config.json"));
+    WEIR_ASSIGN_OR_RETURN(
+        JsonView view,
+        parseJson(config, program.path() + ": model/config.json"));
     if (view.find("vocab_size"))
       return view.integer("vocab_size", 1);
   }
@@ -162,10 +163,10 @@ Trainer::create(const Job &job, std::shared_ptr<const Program> program,
   WEIR_ASSIGN_OR_RETURN(trainer->vocab,
                         modelVocab(job, *program, options.modelConfig));
   WEIR_ASSIGN_OR_RETURN(Dataset data, openDataset(job.data, trainer->vocab));
-  WEIR_ASSIGN_OR_RETURN(
-      TrainBatches batches,
-      TrainBatches::create(data.train, job.batch, job.sequence,
-                           static_cast<uint32_t>(job.seed)));
+  WEIR_ASSIGN_OR_RETURN(TrainBatches batches,
+                        TrainBatches::create(data.train, job.batch,
+                                             job.sequence,
+                                             static_cast<uint32_t>(job.seed)));
   if (job.evaluate.every > 0)
     WEIR_RETURN_IF_ERROR(trainer->prepareEvaluation(data.validation));
   // A prompt that cannot be read should not wait for the last step.
@@ -208,10 +209,10 @@ Status Trainer::prepareEvaluation(const TokenSource &validation) {
   StatusOr<std::vector<int64_t>> shape = check();
   if (!shape)
     return std::move(shape).status().withContext(program->path());
-  WEIR_ASSIGN_OR_RETURN(
-      EvaluationBatches batches,
-      EvaluationBatches::create(validation, (*shape)[0], (*shape)[1],
-                                theJob.evaluate.batches));
+  WEIR_ASSIGN_OR_RETURN(EvaluationBatches batches,
+                        EvaluationBatches::create(validation, (*shape)[0],
+                                                  (*shape)[1],
+                                                  theJob.evaluate.batches));
   evaluation = std::move(batches);
   evaluationIds.resize((*shape)[0] * (*shape)[1]);
   evaluationLabels.resize(evaluationIds.size());
@@ -333,14 +334,14 @@ StatusOr<double> Trainer::evaluate() {
   int64_t size = static_cast<int64_t>(evaluationIds.size()) * 4;
   double lossSum = 0, count = 0;
   for (int64_t i = 0; i < evaluation->count(); ++i) {
-    WEIR_ASSIGN_OR_RETURN(int64_t labels,
-                          evaluation->fill(i, evaluationIds.data(),
-                                           evaluationLabels.data()));
+    WEIR_ASSIGN_OR_RETURN(
+        int64_t labels,
+        evaluation->fill(i, evaluationIds.data(), evaluationLabels.data()));
     (void)labels; // the entry counts them itself
-    WEIR_RETURN_IF_ERROR(theSession->bindInput("evaluate", "ids",
-                                               evaluationIds.data(), size));
-    WEIR_RETURN_IF_ERROR(theSession->bindInput(
-        "evaluate", "labels", evaluationLabels.data(), size));
+    WEIR_RETURN_IF_ERROR(
+        theSession->bindInput("evaluate", "ids", evaluationIds.data(), size));
+    WEIR_RETURN_IF_ERROR(theSession->bindInput("evaluate", "labels",
+                                               evaluationLabels.data(), size));
     WEIR_RETURN_IF_ERROR(theSession->run("evaluate"));
     WEIR_ASSIGN_OR_RETURN(double sum,
                           theSession->readScalar("evaluate", "loss_sum"));
@@ -385,9 +386,9 @@ StatusOr<std::string> Trainer::sample() {
     status = theSession->run("forward");
     if (!status.ok())
       break;
-    int32_t next = chooseToken(
-        values.data() + (used - 1) * classes, drawable,
-        theJob.sample.temperature, static_cast<uint32_t>(theJob.seed), i);
+    int32_t next = chooseToken(values.data() + (used - 1) * classes, drawable,
+                               theJob.sample.temperature,
+                               static_cast<uint32_t>(theJob.seed), i);
     if (next < 0)
       status = runtimeError("sample: the model's logits are not finite");
     else
@@ -430,10 +431,9 @@ Status Trainer::exportModel(const std::string &folder) const {
 }
 
 Status Trainer::saveCheckpoint() const {
-  WEIR_ASSIGN_OR_RETURN(
-      AtomicFolder output,
-      AtomicFolder::create(theJob.save.folder + "/" +
-                           checkpointName(state.step)));
+  WEIR_ASSIGN_OR_RETURN(AtomicFolder output,
+                        AtomicFolder::create(theJob.save.folder + "/" +
+                                             checkpointName(state.step)));
   const std::string &folder = output.path();
   WEIR_RETURN_IF_ERROR(writeModel(folder));
   WEIR_RETURN_IF_ERROR(theSession->saveState(folder + "/state.safetensors"));
@@ -465,14 +465,12 @@ Status train(const Job &job, std::shared_ptr<const Program> program,
   WEIR_ASSIGN_OR_RETURN(std::unique_ptr<Trainer> trainer,
                         Trainer::create(job, std::move(program), options));
   WEIR_RETURN_IF_ERROR(makeDirectories(job.logFolder));
-  WEIR_RETURN_IF_ERROR(
-      writeFile(job.logFolder + "/job.json", writeJob(job)));
+  WEIR_RETURN_IF_ERROR(writeFile(job.logFolder + "/job.json", writeJob(job)));
   std::string metricsPath = options.metricsPath.empty()
                                 ? job.logFolder + "/metrics.jsonl"
                                 : options.metricsPath;
   WEIR_ASSIGN_OR_RETURN(
-      MetricsLog log,
-      MetricsLog::open(metricsPath, trainer->progress().step));
+      MetricsLog log, MetricsLog::open(metricsPath, trainer->progress().step));
 
   int64_t first = trainer->progress().step;
   Progress progress(options.progress, options.progressStream, job.steps, first);
@@ -520,6 +518,7 @@ Status train(const Job &job, std::shared_ptr<const Program> program,
   progress.finish();
   report->progress = trainer->progress();
   report->seconds = now() - start;
+  report->residentBytes = anonymousResidentBytes();
   if (!options.tracePath.empty() && trainer->progress().step > first) {
     Status traced = trainer->session().writeTrace("train", options.tracePath);
     if (status.ok())

@@ -57,9 +57,9 @@ public:
   StatusOr<double> evaluate();
   bool canEvaluate() const { return evaluation.has_value(); }
 
-  /// Generates as the job's `sample` says with the entry `forward`, whose window
-  /// slides over the last tokens. Returns the prompt and what was generated:
-  /// bytes as `escapeSample` shows them, or ids separated by blanks.
+  /// Generates as the job's `sample` says with the entry `forward`, whose
+  /// window slides over the last tokens. Returns the prompt and what was
+  /// generated: bytes as `escapeSample` shows them, or ids separated by blanks.
   StatusOr<std::string> sample();
 
   /// Writes what `from_pretrained` opens: `config.json` (where the model has
@@ -115,14 +115,16 @@ struct TrainReport {
   std::optional<double> validationLoss;
   double seconds = 0;
   MemoryReport memory;
+  /// Of the process after the last step (anonymousResidentBytes).
+  int64_t residentBytes = 0;
   /// Empty where the job asks for none.
   std::string sample;
 };
 
 /// Runs a job to its end: steps, evaluations, metrics, checkpoints, export and
-/// sample. The resolved job is written to the log folder first, and every folder
-/// that will be written is tried before the first step. Stopped where `stop`
-/// said so, after saving if the job saves; Diverged as `Trainer::step`.
+/// sample. The resolved job is written to the log folder first, and every
+/// folder that will be written is tried before the first step. Stopped where
+/// `stop` said so, after saving if the job saves; Diverged as `Trainer::step`.
 /// `report` may be null; it is filled in as far as the run came.
 Status train(const Job &job, std::shared_ptr<const Program> program,
              const TrainOptions &options, TrainReport *report = nullptr);

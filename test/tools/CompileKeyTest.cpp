@@ -25,14 +25,27 @@ protected:
 
 TEST_F(CompileKeyTest, RunTimeSettingsAreNotInIt) {
   std::string base = key();
-  for (const char *item :
-       {"optimizer.lr=3e-5", "optimizer.betas=[0.5,0.6]", "optimizer.eps=1e-3",
-        "optimizer.weight_decay=0.5", "clip=3",
-        "steps=7", "seed=9", "name=other", "schedule.kind=cosine",
-        "schedule.warmup=2", "schedule.min_ratio=0.5", "evaluate.every=0",
-        "evaluate.batches=1", "save.folder=x", "save.export=y",
-        "sample.tokens=3", "nonfinite.limit=2", "workers=3", "log.folder=z",
-        "data.separator=---", "model.weights=w.safetensors"})
+  for (const char *item : {"optimizer.lr=3e-5",
+                           "optimizer.betas=[0.5,0.6]",
+                           "optimizer.eps=1e-3",
+                           "optimizer.weight_decay=0.5",
+                           "clip=3",
+                           "steps=7",
+                           "seed=9",
+                           "name=other",
+                           "schedule.kind=cosine",
+                           "schedule.warmup=2",
+                           "schedule.min_ratio=0.5",
+                           "evaluate.every=0",
+                           "evaluate.batches=1",
+                           "save.folder=x",
+                           "save.export=y",
+                           "sample.tokens=3",
+                           "nonfinite.limit=2",
+                           "workers=3",
+                           "log.folder=z",
+                           "data.separator=---",
+                           "model.weights=w.safetensors"})
     EXPECT_EQ(key({item}), base) << item;
   EXPECT_EQ(key({"optimizer.kind=sgd", "optimizer.momentum=0.5"}),
             key({"optimizer.kind=sgd"}));

@@ -45,8 +45,8 @@ TEST_F(FrontTest, TrainsAndCompilesOnce) {
   EXPECT_NE(result.err.find("compiling " + job), std::string::npos);
   EXPECT_EQ(compilations(), 1);
 
-  result = weir({"train", job, "--set", "optimizer.lr=3e-5", "--set",
-                 "steps=4", "--set=seed=8", "--set=clip=1"});
+  result = weir({"train", job, "--set", "optimizer.lr=3e-5", "--set", "steps=4",
+                 "--set=seed=8", "--set=clip=1"});
   ASSERT_EQ(result.code, 0) << result.err;
   EXPECT_NE(result.out.find("trained 4 steps"), std::string::npos);
   EXPECT_EQ(compilations(), 1);
@@ -84,8 +84,8 @@ TEST_F(FrontTest, TheCompilersEndIsTheFronts) {
 }
 
 TEST_F(FrontTest, TheRunsEndIsTheFronts) {
-  ToolResult result = weir({"train", job, "--set=optimizer.lr=1e39",
-                            "--set=nonfinite.limit=2"});
+  ToolResult result = weir(
+      {"train", job, "--set=optimizer.lr=1e39", "--set=nonfinite.limit=2"});
   EXPECT_EQ(result.code, 11);
   EXPECT_NE(result.err.find("diverged"), std::string::npos) << result.err;
 }

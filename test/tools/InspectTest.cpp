@@ -22,14 +22,15 @@ TEST_F(InspectTest, TextNamesEverything) {
   EXPECT_EQ(result.err, "");
   for (const char *part :
        {"made by weir tests", "mesh dp=2, 2 ranks", "kernels/cpu-0.so",
-        "entry train", "inputs   ids i32[4, 8], labels i32[4, 8], "
-                       "group0.learning_rate f32, max_norm f32",
+        "entry train",
+        "inputs   ids i32[4, 8], labels i32[4, 8], "
+        "group0.learning_rate f32, max_norm f32",
         "outputs  loss f32, count f32, gradient_norm f32, applied f32",
         "entry forward", "1 kernel (1 distinct)", "parameters", "262,144",
         "table  f32[256, 256]  [B]  stored as bigram.table [256, 256]",
         "model/config.json"})
-    EXPECT_NE(result.out.find(part), std::string::npos)
-        << part << "\n" << result.out;
+    EXPECT_NE(result.out.find(part), std::string::npos) << part << "\n"
+                                                        << result.out;
 }
 
 TEST_F(InspectTest, JsonIsComplete) {

@@ -144,8 +144,12 @@ StatusOr<CompileOptions> resolveFlags(const CommandLine &line,
   if (!isIr && !isDirectory(flags.model) && !endsWith(flags.model, ".mlir")) {
     WEIR_ASSIGN_OR_RETURN(options.job, readJob(flags.model, jobOptions));
   } else {
-    WEIR_ASSIGN_OR_RETURN(
-        options.job, parseJob(jobOfModel(flags), "command line", jobOptions));
+    StatusOr<Job> job =
+        parseJob(jobOfModel(flags), "command line", jobOptions);
+    // There is no file: whatever is wrong with the job came from the flags.
+    if (!job.ok())
+      return commandLine(job.status().message());
+    options.job = *std::move(job);
     options.job.name = isIr ? "" : fileName(absolutePath(flags.model));
   }
 

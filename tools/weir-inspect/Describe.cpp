@@ -174,10 +174,10 @@ std::vector<int64_t> highWater(const Plan &plan, const Entry *entry) {
   if (entry) {
     for (const Buffer &buffer : entry->buffers)
       if (buffer.segment >= 0)
-        high[buffer.segment] = std::max(
-            high[buffer.segment],
-            buffer.offset + (buffer.slots - 1) * buffer.slotStride +
-                buffer.bytes);
+        high[buffer.segment] =
+            std::max(high[buffer.segment],
+                     buffer.offset + (buffer.slots - 1) * buffer.slotStride +
+                         buffer.bytes);
     return high;
   }
   for (const Variable &variable : plan.variables) {
@@ -209,8 +209,8 @@ EntryCounts countActions(const Entry &entry) {
       symbols.push_back(action.symbol);
   }
   std::sort(symbols.begin(), symbols.end());
-  counts.kernels = std::unique(symbols.begin(), symbols.end()) -
-                   symbols.begin();
+  counts.kernels =
+      std::unique(symbols.begin(), symbols.end()) - symbols.begin();
   return counts;
 }
 
@@ -246,8 +246,9 @@ std::string actionText(const Entry &entry, const Action &action) {
     auto extent = [&](const ContractDim &dim) {
       return std::to_string(entry.scalars[dim.scalar].size);
     };
-    text += "  m=" + extent(action.contract.m) + " n=" +
-            extent(action.contract.n) + " k=" + extent(action.contract.k);
+    text += "  m=" + extent(action.contract.m) +
+            " n=" + extent(action.contract.n) +
+            " k=" + extent(action.contract.k);
     for (const ContractDim &dim : action.contract.loops)
       text += " x" + extent(dim);
     if (action.contract.accumulate)
@@ -401,12 +402,13 @@ std::string describeText(const ArtifactReader &artifact, const Plan &plan,
       describeEntry(out, plan, entry, options);
 
   int64_t each = segmentBytes(plan);
-  out += "\nmemory of a rank: " + formatBytes(each) + "; of all: " +
-         formatBytes(each * plan.numRanks()) + "\n";
+  out += "\nmemory of a rank: " + formatBytes(each) +
+         "; of all: " + formatBytes(each * plan.numRanks()) + "\n";
   std::vector<int64_t> high = highWater(plan, nullptr);
   for (size_t i = 0; i < plan.segments.size(); ++i) {
     const Segment &segment = plan.segments[i];
-    out += "  " + padded(segment.name, 16) + padded(kindName(segment.kind), 12) +
+    out += "  " + padded(segment.name, 16) +
+           padded(kindName(segment.kind), 12) +
            padded(formatBytes(segment.bytes), 12) + "used up to " +
            formatGrouped(high[i]) + " of " + formatGrouped(segment.bytes) +
            " bytes\n";

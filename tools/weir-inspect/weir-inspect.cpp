@@ -30,9 +30,8 @@ static Status inspect(const std::string &path, bool json, bool rawPlan,
   }
   if (verify)
     return printOut(path + ": ok, " +
-                    std::to_string(artifact.members().size()) +
-                    " members, " + std::to_string(plan.entries.size()) +
-                    " entries\n");
+                    std::to_string(artifact.members().size()) + " members, " +
+                    std::to_string(plan.entries.size()) + " entries\n");
   if (rawPlan) {
     WEIR_ASSIGN_OR_RETURN(std::string_view text,
                           artifact.member("plan/role0.json"));

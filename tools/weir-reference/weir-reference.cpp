@@ -44,7 +44,8 @@ const ExitCode exitCodes[] = {
      "The message names it; install it or repair the installation."},
     {StatusCode::IncompatibleArtifact,
      "The artifact is for another version, another processor, or another job.",
-     "Compile it again, on this machine or for its processor, from the job that "
+     "Compile it again, on this machine or for its processor, from the job "
+     "that "
      "is run."},
     {StatusCode::RuntimeError, "The run failed: memory, a kernel, a device.",
      "The message names the action. `--checked` finds writes outside of "

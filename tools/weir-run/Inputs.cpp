@@ -104,9 +104,8 @@ static Status fill(const Binding &binding, const std::string &text,
   }
   std::optional<double> value = parseNumber(text);
   if (!value)
-    return Status(StatusCode::CommandLine, place +
-                                               ": expects a number, got '" +
-                                               printable(text) + "'");
+    return Status(StatusCode::CommandLine,
+                  place + ": expects a number, got '" + printable(text) + "'");
   for (int64_t i = 0; i < count; ++i)
     WEIR_RETURN_IF_ERROR(
         storeFloat(binding.dtype, data.data() + i * width, *value, place));
@@ -196,16 +195,16 @@ Status EntryInputs::bind(Session &session, const plan::Entry &entry,
       WEIR_RETURN_IF_ERROR(give(binding));
     }
     if (!any)
-      return invalidInput(file + ": has no tensor with the name of an input of "
-                                 "entry '" +
+      return invalidInput(file +
+                          ": has no tensor with the name of an input of "
+                          "entry '" +
                           entry.name + "'");
   }
   for (const std::string &item : items) {
     size_t equals = item.find('=');
     std::string name = item.substr(0, equals);
     std::string place = "--input " + printable(name);
-    if (equals == std::string::npos || equals == 0 ||
-        equals + 1 == item.size())
+    if (equals == std::string::npos || equals == 0 || equals + 1 == item.size())
       return Status(StatusCode::CommandLine,
                     "--input: expects name=value or name=FILE[:tensor], got '" +
                         printable(item) + "'");
@@ -286,8 +285,8 @@ Status saveOutputs(const Session &session, const plan::Entry &entry,
   for (const Binding &output : entry.outputs) {
     data.resize(plan::elementCount(output.shape) *
                 plan::byteSize(output.dtype));
-    WEIR_RETURN_IF_ERROR(session.readOutput(entry.name, output.name,
-                                            data.data(), data.size()));
+    WEIR_RETURN_IF_ERROR(
+        session.readOutput(entry.name, output.name, data.data(), data.size()));
     WEIR_RETURN_IF_ERROR(writer.write(output.name, data.data(), data.size()));
   }
   return writer.finish();

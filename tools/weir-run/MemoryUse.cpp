@@ -2,24 +2,9 @@
 #include "tools/weir-run/MemoryUse.h"
 #include "runtime/base/Format.h"
 
-#include <cstdio>
-
 namespace weir {
 
-int64_t anonymousResidentBytes() {
-  std::FILE *file = std::fopen("/proc/self/status", "r");
-  if (!file)
-    return 0;
-  char line[256];
-  long long kibibytes = 0;
-  while (std::fgets(line, sizeof(line), file))
-    if (std::sscanf(line, "RssAnon: %lld kB", &kibibytes) == 1)
-      break;
-  std::fclose(file);
-  return static_cast<int64_t>(kibibytes) * 1024;
-}
-
-std::string memoryText(const MemoryReport &report) {
+std::string memoryText(const MemoryReport &report, int64_t residentBytes) {
   std::string out = "memory\n";
   for (const MemoryReport::SegmentUse &segment : report.segments) {
     out += "  " + segment.name + ": " + formatGrouped(segment.bytes) +
@@ -31,15 +16,15 @@ std::string memoryText(const MemoryReport &report) {
   out += "  plan, all ranks: " + formatGrouped(report.planBytes) + " bytes\n";
   out += "  tables and scratch: " + formatGrouped(report.overheadBytes) +
          " bytes\n";
-  out += "  anonymous resident now: " +
-         formatGrouped(anonymousResidentBytes()) + " bytes\n";
+  out += "  anonymous resident: " + formatGrouped(residentBytes) + " bytes\n";
   out += "  allocations after each entry's first run: " +
          std::to_string(report.allocations) + " ours, " +
          std::to_string(report.libraryAllocations) + " libraries'\n";
   return out;
 }
 
-void writeMemory(JsonWriter &json, const MemoryReport &report) {
+void writeMemory(JsonWriter &json, const MemoryReport &report,
+                 int64_t residentBytes) {
   json.beginObject();
   json.key("segments").beginArray();
   for (const MemoryReport::SegmentUse &segment : report.segments)
@@ -52,7 +37,7 @@ void writeMemory(JsonWriter &json, const MemoryReport &report) {
   json.endArray();
   json.member("plan_bytes", report.planBytes)
       .member("overhead_bytes", report.overheadBytes)
-      .member("anonymous_resident_bytes", anonymousResidentBytes())
+      .member("anonymous_resident_bytes", residentBytes)
       .member("allocations", report.allocations)
       .member("library_allocations", report.libraryAllocations)
       .endObject();

@@ -9,14 +9,11 @@
 
 namespace weir {
 
-/// Anonymous resident memory of this process in bytes (`RssAnon` of
-/// /proc/self/status); 0 where the system does not say.
-int64_t anonymousResidentBytes();
-
-/// The memory report, with what the process holds now, as text of several lines
-/// and as an object.
-std::string memoryText(const MemoryReport &report);
-void writeMemory(JsonWriter &json, const MemoryReport &report);
+/// The memory report, with the process's anonymous resident memory, as text of
+/// several lines and as an object.
+std::string memoryText(const MemoryReport &report, int64_t residentBytes);
+void writeMemory(JsonWriter &json, const MemoryReport &report,
+                 int64_t residentBytes);
 
 } // namespace weir
 

@@ -4,6 +4,7 @@
 #include "runtime/base/Json.h"
 #include "runtime/base/Strings.h"
 #include "runtime/io/File.h"
+#include "runtime/train/Resident.h"
 #include "runtime/train/StopSignals.h"
 #include "runtime/train/Trainer.h"
 #include "tools/common/ToolMain.h"
@@ -76,8 +77,7 @@ StatusOr<Loaded> loadFor(const RunFlags &flags, const Job &job) {
   RunFlags merged = flags;
   if (merged.threads == 0 && job.ranks() == 1)
     merged.threads = job.threads;
-  return load(merged,
-              [&](int64_t ranks) { return workersFor(job, ranks); });
+  return load(merged, [&](int64_t ranks) { return workersFor(job, ranks); });
 }
 
 std::string summary(const Job &job, const TrainReport &report) {
@@ -137,7 +137,7 @@ Status runTraining(const RunFlags &flags) {
     if (job.sample.tokens > 0 && status.ok())
       json.member("sample", report.sample);
     json.key("memory");
-    writeMemory(json, report.memory);
+    writeMemory(json, report.memory, report.residentBytes);
     json.endObject();
     WEIR_RETURN_IF_ERROR(printOut(json.take()));
     return status;
@@ -145,7 +145,8 @@ Status runTraining(const RunFlags &flags) {
   if (status.ok())
     WEIR_RETURN_IF_ERROR(printOut(summary(job, report)));
   if (flags.memory)
-    WEIR_RETURN_IF_ERROR(printOut(memoryText(report.memory)));
+    WEIR_RETURN_IF_ERROR(
+        printOut(memoryText(report.memory, report.residentBytes)));
   return status;
 }
 
@@ -174,7 +175,8 @@ Status serveSteps(const RunFlags &flags) {
       .member("ranks", loaded.program->plan().numRanks())
       .member("threads", loaded.program->plan().teamSize)
       .key("memory");
-  writeMemory(settings, trainer->session().memoryReport());
+  writeMemory(settings, trainer->session().memoryReport(),
+              anonymousResidentBytes());
   settings.endObject();
   WEIR_RETURN_IF_ERROR(printOut("ready " + settings.take() + "\n"));
   bool ran = flags.warmup > 0;
@@ -271,18 +273,18 @@ Status runEntry(const RunFlags &flags) {
     text += "\n";
   }
   json.endObject().key("seconds").list(seconds).key("memory");
-  writeMemory(json, session->memoryReport());
+  writeMemory(json, session->memoryReport(), anonymousResidentBytes());
   json.endObject();
   if (flags.json)
     return printOut(json.take());
   if (flags.repeat > 1) {
     std::sort(seconds.begin(), seconds.end());
-    text += "median of " + std::to_string(flags.repeat) + " runs: " +
-            formatFixed(seconds[seconds.size() / 2], 6) + " s, least " +
-            formatFixed(seconds[0], 6) + " s\n";
+    text += "median of " + std::to_string(flags.repeat) +
+            " runs: " + formatFixed(seconds[seconds.size() / 2], 6) +
+            " s, least " + formatFixed(seconds[0], 6) + " s\n";
   }
   if (flags.memory)
-    text += memoryText(session->memoryReport());
+    text += memoryText(session->memoryReport(), anonymousResidentBytes());
   return printOut(text);
 }
 

@@ -16,8 +16,8 @@ static Status checkFlags(const CommandLine &line, const RunFlags &flags) {
   bool training = !flags.job.empty();
   if (training == !flags.entry.empty())
     return commandLineError("expects one of --train=JOB and --entry=NAME");
-  for (const char *name : {"set", "resume", "metrics", "progress",
-                           "serve-steps", "warmup"})
+  for (const char *name :
+       {"set", "resume", "metrics", "progress", "serve-steps", "warmup"})
     if (!training && line.given(name))
       return commandLineError("--" + std::string(name) + ": needs --train=JOB");
   for (const char *name : {"weights", "state", "seed", "input", "inputs",
@@ -42,20 +42,21 @@ static Status checkFlags(const CommandLine &line, const RunFlags &flags) {
                 {"seed", flags.seed, 0, 0xFFFFFFFFll}};
   for (const auto &range : ranges)
     if (range.value < range.low || range.value > range.high)
-      return commandLineError(
-          "--" + std::string(range.name) + ": expects " +
-          std::to_string(range.low) + " to " + std::to_string(range.high) +
-          ", got " + std::to_string(range.value));
+      return commandLineError("--" + std::string(range.name) + ": expects " +
+                              std::to_string(range.low) + " to " +
+                              std::to_string(range.high) + ", got " +
+                              std::to_string(range.value));
   return okStatus();
 }
 
 int main(int argc, char **argv) {
   RunFlags flags;
   std::string progress = "auto";
-  CommandLine line(tool, "ARTIFACT --train=JOB | --entry=NAME [flags]",
-                   "Executes an artifact that weir compile wrote: trains as a "
-                   "job file says, or runs one entry. An artifact holds machine "
-                   "code: run only what you trust.");
+  CommandLine line(
+      tool, "ARTIFACT --train=JOB | --entry=NAME [flags]",
+      "Executes an artifact that weir compile wrote: trains as a "
+      "job file says, or runs one entry. An artifact holds machine "
+      "code: run only what you trust.");
   line.positional("ARTIFACT", &flags.artifact, "the artifact (model.weir)");
   line.section("training");
   line.flag("train", &flags.job, "JOB", "train as this job file says");

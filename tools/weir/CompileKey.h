@@ -17,7 +17,8 @@ namespace weir {
 StatusOr<std::string> describeCompilation(const Job &job,
                                           const std::string &compilerPath);
 
-/// Where artifacts are kept: `WEIR_CACHE`, else `weir` in `XDG_CACHE_HOME`, else
+/// Where artifacts are kept: `WEIR_CACHE`, else `weir` in `XDG_CACHE_HOME`,
+/// else
 /// `.cache/weir` in `HOME`. CommandLine where none is set.
 StatusOr<std::string> cacheFolder();
 

@@ -42,9 +42,9 @@ int64_t forwardBatch(const Job &job) {
 Status compile(const std::string &compiler, const TrainFlags &flags,
                const Job &job, const std::string &artifact, int &exitCode) {
   std::string temporary = artifact + ".tmp-" + std::to_string(::getpid());
-  std::vector<std::string> arguments = {
-      flags.job, "-o", temporary,
-      "--forward-batch=" + std::to_string(forwardBatch(job))};
+  std::vector<std::string> arguments = {flags.job, "-o", temporary,
+                                        "--forward-batch=" +
+                                            std::to_string(forwardBatch(job))};
   for (const std::string &item : flags.overrides)
     arguments.push_back("--set=" + item);
   if (!flags.dumpDir.empty())
@@ -67,8 +67,8 @@ Status compile(const std::string &compiler, const TrainFlags &flags,
   if (std::rename(temporary.c_str(), artifact.c_str()) != 0) {
     int error = errno;
     std::remove(temporary.c_str());
-    return Status(StatusCode::OutputError, artifact + ": cannot write: " +
-                                               std::strerror(error));
+    return Status(StatusCode::OutputError,
+                  artifact + ": cannot write: " + std::strerror(error));
   }
   return okStatus();
 }
@@ -106,11 +106,12 @@ StatusOr<std::string> findArtifact(const std::string &folder,
 Status trainCommand(const std::string &folder,
                     const std::vector<std::string> &arguments, int &exitCode) {
   TrainFlags flags;
-  CommandLine line("weir train", "JOB [flags]",
-                   "Trains as a job file says (docs/reference/job.md): compiles "
-                   "the model unless that was done before, then runs the job. "
-                   "Run-time settings (data, steps, learning rate, decay, "
-                   "schedule, clipping, seed, ...) compile nothing anew.");
+  CommandLine line(
+      "weir train", "JOB [flags]",
+      "Trains as a job file says (docs/reference/job.md): compiles "
+      "the model unless that was done before, then runs the job. "
+      "Run-time settings (data, steps, learning rate, decay, "
+      "schedule, clipping, seed, ...) compile nothing anew.");
   line.positional("JOB", &flags.job, "a job file");
   line.flag("set", &flags.overrides, "KEY=VALUE",
             "override a key of the job: --set optimizer.lr=3e-5");

@@ -86,18 +86,18 @@ static Status runCommand(std::vector<std::string> arguments, int &exitCode) {
   if (name == "train")
     return trainCommand(folder, arguments, exitCode);
   if (std::find(names.begin(), names.end(), name) == names.end())
-    return Status(StatusCode::CommandLine,
-                  (startsWith(name, "-") ? "unknown flag '" :
-                                           "unknown command '") +
-                      printable(name) + "'" + suggestion(name, names) +
-                      " (see weir --help)");
+    return Status(
+        StatusCode::CommandLine,
+        (startsWith(name, "-") ? "unknown flag '" : "unknown command '") +
+            printable(name) + "'" + suggestion(name, names) +
+            " (see weir --help)");
   return becomeProcess(folder + "/weir-" + name, arguments);
 }
 
 int main(int argc, char **argv) {
   int exitCode = 0;
-  Status status = runCommand(std::vector<std::string>(argv + std::min(argc, 1),
-                                                      argv + argc),
-                             exitCode);
+  Status status = runCommand(
+      std::vector<std::string>(argv + std::min(argc, 1), argv + argc),
+      exitCode);
   return status.ok() ? exitCode : reportStatus(tool, status);
 }

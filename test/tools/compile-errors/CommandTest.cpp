@@ -93,10 +93,11 @@ const Case flags[] = {
      6,
      {"nowhere/report.json"}},
     {"DumpDirIsFile", {"MODEL", "--sequence=16", "--dump-dir=file"}, 6, {"file"}},
-    {"StandardOutputFull",
+    // A device is written as it stands, not replaced by a file.
+    {"DeviceIsFull",
      {"MODEL", "--sequence=16", "--stop-after=import", "-o", "/dev/full"},
      6,
-     {"/dev/full"}},
+     {"/dev/full", "No space left"}},
 };
 INSTANTIATE_TEST_SUITE_P(Compile, Flags, ::testing::ValuesIn(flags), nameOf);
 
@@ -158,8 +159,13 @@ const JobCase jobs[] = {
      3,
      {"model.config.layers", "model.config.width", "batches: unknown key", "batch: is required",
       "sequence", "steps", "precision"}},
-    {"WidthNoMultipleOfHeads", tinyJob(R"(, "model": null)"), 3, {"model"}},
-    {"ContextTooShort", tinyJob(R"(, "seed": -1)"), 3, {"seed"}},
+    {"SeedNegative", tinyJob(R"(, "seed": -1)"), 3, {"seed"}},
+    {"StepBeyondReason",
+     R"({"model": {"family": "gpt2", "config": {"layers": 1, "width": 8, "heads": 2}},
+       "data": {"kind": "text", "path": "t"}, "batch": 16000000, "sequence": 1000000000,
+       "steps": 1})",
+     5,
+     {"model.config", "TiB", "smaller"}},
     {"BatchOfNone",
      R"({"model": {"folder": "m"}, "batch": 0, "sequence": 8, "steps": 1})",
      3,

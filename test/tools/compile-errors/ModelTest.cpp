@@ -62,8 +62,8 @@ const ConfigCase configs[] = {
      {"n_embd", "multiple of n_head (4)"}},
     {"WidthBeyondReason",
      R"({"model_type": "gpt2", "n_embd": 1099511627776, "n_head": 1, "n_layer": 1})",
-     3,
-     {"n_embd"}},
+     5,
+     {"TiB"}},
     {"VocabBeyondReason", R"({"model_type": "gpt2", "vocab_size": 1e300})", 3, {"vocab_size"}},
     {"EpsilonNoNumber", R"({"model_type": "gpt2", "layer_norm_epsilon": "small"})", 3,
      {"layer_norm_epsilon"}},
@@ -177,15 +177,17 @@ TEST_P(Texts, EndAsTheySay) {
 
 /// A module whose entry `forward` adds two tensors of these types.
 std::string adding(const std::string &a, const std::string &b, const std::string &result) {
-  return "module {\n  graph.entry @forward(%a: " + a + ", %b: " + b + ") -> (" + result +
-         ") {\n    %0 = graph.add %a, %b : (" + a + ", " + b + ") -> " + result +
-         "\n    graph.return %0 : " + result + "\n  }\n}\n";
+  return "module {\n  graph.entry @forward(%a: " + a + " {graph.input = \"a\"}, %b: " + b +
+         " {graph.input = \"b\"}) -> (" + result +
+         " {graph.output = \"sum\"}) {\n    %0 = graph.add %a, %b : (" + a + ", " + b + ") -> " +
+         result + "\n    graph.return %0 : " + result + "\n  }\n}\n";
 }
 
 const TextCase texts[] = {
-    {"Empty", "", {}, 1, {"model.mlir", "no entry"}},
+    {"Plain", adding("tensor<2xf32>", "tensor<2xf32>", "tensor<2xf32>"), {}, 0, {}},
+    {"Empty", "", {}, 3, {"model.mlir", "holds no graph.entry"}},
     {"NoText", std::string("MZ\0\1\2\xff\xfe", 7), {}, 3, {"model.mlir:1"}},
-    {"Unclosed", "module {\n", {}, 3, {"model.mlir:2"}},
+    {"Unclosed", "module {\n", {}, 3, {"model.mlir:1"}},
     {"UnknownDialect", "module {\n  %0 = tosa.add\n}\n", {}, 3, {"model.mlir:2", "tosa"}},
     {"UnknownOp", "module {\n  graph.additionally\n}\n", {}, 3,
      {"model.mlir:2", "graph.additionally"}},
@@ -196,6 +198,17 @@ const TextCase texts[] = {
      3,
      {"model.mlir:3", "undeclared SSA value"}},
     {"OpOfAnotherPhase", "module {\n  actor.plan {}\n}\n", {}, 3, {"model.mlir:2"}},
+    {"DynamicShape",
+     adding("tensor<?xf32>", "tensor<?xf32>", "tensor<?xf32>"),
+     {},
+     1,
+     {"model.mlir:3:10", "static shape"}},
+    {"InputWithoutName",
+     "module {\n  graph.entry @forward(%a: tensor<2xf32>) -> (tensor<2xf32> {graph.output = "
+     "\"a\"}) {\n    graph.return %a : tensor<2xf32>\n  }\n}\n",
+     {},
+     1,
+     {"model.mlir:2:3", "expects argument 0 to have one of"}},
     {"ShapesThatDiffer",
      adding("tensor<2xf32>", "tensor<3xf32>", "tensor<2xf32>"),
      {},
@@ -206,11 +219,6 @@ const TextCase texts[] = {
      {},
      1,
      {"model.mlir:3"}},
-    {"DynamicShape",
-     adding("tensor<?xf32>", "tensor<?xf32>", "tensor<?xf32>"),
-     {},
-     1,
-     {"model.mlir:2"}},
 };
 INSTANTIATE_TEST_SUITE_P(
     Compile, Texts, ::testing::ValuesIn(texts),

@@ -17,9 +17,10 @@ namespace weir::compiler::test {
 
 std::unique_ptr<mlir::MLIRContext> createContext() {
   mlir::DialectRegistry registry;
-  registry.insert<kernel::KernelDialect, dist::DistDialect, mlir::arith::ArithDialect,
-                  mlir::math::MathDialect>();
-  auto context = std::make_unique<mlir::MLIRContext>(registry, mlir::MLIRContext::Threading::DISABLED);
+  registry.insert<kernel::KernelDialect, dist::DistDialect,
+                  mlir::arith::ArithDialect, mlir::math::MathDialect>();
+  auto context = std::make_unique<mlir::MLIRContext>(
+      registry, mlir::MLIRContext::Threading::DISABLED);
   context->loadAllAvailableDialects();
   return context;
 }
@@ -34,7 +35,8 @@ CompiledModule::CompiledModule(const std::string &text, const std::string &cpu)
   compile(*module, cpu);
 }
 
-CompiledModule::CompiledModule(mlir::MLIRContext &, mlir::ModuleOp module, const std::string &cpu) {
+CompiledModule::CompiledModule(mlir::MLIRContext &, mlir::ModuleOp module,
+                               const std::string &cpu) {
   compile(module, cpu);
 }
 
@@ -48,7 +50,8 @@ void CompiledModule::compile(mlir::ModuleOp op, const std::string &cpu) {
   }
   options.dumpDir = std::string(directory);
   llvm::SmallVector<std::string> features;
-  bool done = mlir::succeeded(compileKernels(op, options, sharedObject, features));
+  bool done =
+      mlir::succeeded(compileKernels(op, options, sharedObject, features));
   if (auto text = llvm::MemoryBuffer::getFile(options.dumpDir + "/kernels.s"))
     assembly = (*text)->getBuffer().str();
   if (getenv("WEIR_TEST_KEEP"))
@@ -62,7 +65,8 @@ void CompiledModule::compile(mlir::ModuleOp op, const std::string &cpu) {
   file = memfd_create("kernels", 0);
   ASSERT_EQ(write(file, sharedObject.data(), sharedObject.size()),
             static_cast<ssize_t>(sharedObject.size()));
-  library = dlopen(("/proc/self/fd/" + std::to_string(file)).c_str(), RTLD_NOW | RTLD_LOCAL);
+  library = dlopen(("/proc/self/fd/" + std::to_string(file)).c_str(),
+                   RTLD_NOW | RTLD_LOCAL);
   if (!library)
     ADD_FAILURE() << dlerror();
 }

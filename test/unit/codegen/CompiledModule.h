@@ -10,13 +10,15 @@
 
 namespace weir::compiler::test {
 
-using KernelFunction = int (*)(void *const *buffers, const int64_t *scalars, int64_t chunk);
+using KernelFunction = int (*)(void *const *buffers, const int64_t *scalars,
+                               int64_t chunk);
 
 /// A module's kernels, compiled for this machine and loaded into the process.
 class CompiledModule {
 public:
   /// Fails the current test, and leaves `ok` false, when anything goes wrong.
-  explicit CompiledModule(const std::string &text, const std::string &cpu = "host");
+  explicit CompiledModule(const std::string &text,
+                          const std::string &cpu = "host");
   /// Takes a parsed module.
   CompiledModule(mlir::MLIRContext &context, mlir::ModuleOp module,
                  const std::string &cpu = "host");

@@ -16,11 +16,16 @@ using namespace mlir;
 namespace weir::compiler::test {
 namespace {
 
-int64_t bytesOf(Type type) { return std::max<int64_t>(1, type.getIntOrFloatBitWidth() / 8); }
+int64_t bytesOf(Type type) {
+  return std::max<int64_t>(1, type.getIntOrFloatBitWidth() / 8);
+}
 
-void store(Type type, std::vector<char> &memory, int64_t index, double value, int64_t integer) {
+void store(Type type, std::vector<char> &memory, int64_t index, double value,
+           int64_t integer) {
   char *place = memory.data() + index * bytesOf(type);
-  auto put = [&](auto element) { std::memcpy(place, &element, sizeof(element)); };
+  auto put = [&](auto element) {
+    std::memcpy(place, &element, sizeof(element));
+  };
   if (type.isF32())
     put(static_cast<float>(value));
   else if (type.isF64())
@@ -88,8 +93,8 @@ std::vector<MeshPoint> allPoints(dist::MeshAttr mesh) {
   return points;
 }
 
-void checkKernel(kernel::FuncOp func, const CompiledModule &compiled, const MeshPoint &point,
-                 bool positive, double slack) {
+void checkKernel(kernel::FuncOp func, const CompiledModule &compiled,
+                 const MeshPoint &point, bool positive, double slack) {
   std::string what = func.getSymName().str();
   for (int64_t c : point.coordinates)
     what += " " + std::to_string(c);
@@ -106,22 +111,25 @@ void checkKernel(kernel::FuncOp func, const CompiledModule &compiled, const Mesh
     FailureOr<Box> box = boxOf(argument.type, point, error);
     ASSERT_TRUE(succeeded(box));
     argument.box = *box;
-    argument.strides =
-        llvm::to_vector(cast<DenseI64ArrayAttr>(func.getStrides()[number]).asArrayRef());
+    argument.strides = llvm::to_vector(
+        cast<DenseI64ArrayAttr>(func.getStrides()[number]).asArrayRef());
     Type element = argument.type.getElementType();
     int64_t size = 64;
-    for (auto [extent, stride] : llvm::zip(argument.type.getShape(), argument.strides))
+    for (auto [extent, stride] :
+         llvm::zip(argument.type.getShape(), argument.strides))
       size += (extent - 1) * stride;
     argument.memory.resize(size * bytesOf(element));
     for (int64_t i = 0; i < size; ++i)
       store(element, argument.memory, i, NAN, 0x55);
-    argument.tensor = Tensor::zeros(*elementKindOf(element), argument.box.extents);
+    argument.tensor =
+        Tensor::zeros(*elementKindOf(element), argument.box.extents);
     bool isRate = argument.type.getRank() == 0;
     argument.forEach([&](int64_t compact, int64_t place) {
       double value = positive ? 0.2 + random() / 4294967296.0 : gauss(random);
       if (isRate && positive)
         value = 0.1 + 0.8 * random() / 4294967296.0;
-      int64_t integer = element.isInteger(1) ? int64_t(random() % 2) : int64_t(random() % 14) - 1;
+      int64_t integer = element.isInteger(1) ? int64_t(random() % 2)
+                                             : int64_t(random() % 14) - 1;
       value = static_cast<float>(value);
       if (argument.tensor.isFloat())
         argument.tensor.floats[compact] = value;
@@ -157,7 +165,9 @@ void checkKernel(kernel::FuncOp func, const CompiledModule &compiled, const Mesh
       offset += at * quotient + std::min(at, remainder);
       extent = quotient + (at < remainder ? 1 : 0);
     }
-    scalars.push_back(values.back() == static_cast<int64_t>(ScalarKind::Extent) ? extent : offset);
+    scalars.push_back(values.back() == static_cast<int64_t>(ScalarKind::Extent)
+                          ? extent
+                          : offset);
   }
   std::vector<std::vector<char>> before;
   for (Argument &argument : arguments)
@@ -178,27 +188,35 @@ void checkKernel(kernel::FuncOp func, const CompiledModule &compiled, const Mesh
     dest.forEach([&](int64_t compact, int64_t place) {
       written[place] = true;
       double got = read(element, dest.memory, place), value = want.at(compact);
-      bool equal = got == value || (std::isnan(got) && std::isnan(value)) ||
-                   // f32 against f64: some tens of roundings of the largest; where
-                   // operands have both signs, differences lose digits.
-                   (want.isFloat() &&
-                    std::abs(got - value) <= (element.isF16() ? 5e-4 : positive ? 4e-6 : 1e-4) * largest + slack) ||
-                   (want.isFloat() && std::abs(value) > 3e38 && std::isinf(got));
+      bool equal =
+          got == value || (std::isnan(got) && std::isnan(value)) ||
+          // f32 against f64: some tens of roundings of the largest; where
+          // operands have both signs, differences lose digits.
+          (want.isFloat() && std::abs(got - value) <= (element.isF16() ? 5e-4
+                                                       : positive      ? 4e-6
+                                                                       : 1e-4) *
+                                                              largest +
+                                                          slack) ||
+          (want.isFloat() && std::abs(value) > 3e38 && std::isinf(got));
       if (!equal && reported++ < 3)
-        ADD_FAILURE() << "result " << result << " at " << compact << ": got " << got
-                      << ", expected " << value << " (largest " << largest << ")";
+        ADD_FAILURE() << "result " << result << " at " << compact << ": got "
+                      << got << ", expected " << value << " (largest "
+                      << largest << ")";
     });
     for (size_t i = 0; i < written.size(); ++i)
       if (!written[i])
         ASSERT_EQ(std::memcmp(&dest.memory[i * bytesOf(element)],
-                              &before[tied >= 0 ? tied : numInputs + result][i * bytesOf(element)],
+                              &before[tied >= 0 ? tied : numInputs + result]
+                                     [i * bytesOf(element)],
                               bytesOf(element)),
                   0)
-            << "result " << result << " writes beyond its extents, element " << i;
+            << "result " << result << " writes beyond its extents, element "
+            << i;
   }
   for (unsigned input = 0; input < numInputs; ++input)
     if (!llvm::is_contained(func.getTied(), int64_t(input)))
-      ASSERT_EQ(arguments[input].memory, before[input]) << "writes input " << input;
+      ASSERT_EQ(arguments[input].memory, before[input])
+          << "writes input " << input;
 }
 
 } // namespace

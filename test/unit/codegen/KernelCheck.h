@@ -10,8 +10,10 @@ namespace weir::compiler::test {
 /// evaluation of its body: at all coordinates of the module's mesh, all chunks,
 /// on random operands, once positive and once of both signs. Memory beyond the
 /// extents holds NaN, and must come back unchanged where it is written beside.
-/// Float results may differ by some roundings of the largest one, and by `slack`.
-void checkKernels(mlir::ModuleOp module, const std::string &cpu = "host", double slack = 0);
+/// Float results may differ by some roundings of the largest one, and by
+/// `slack`.
+void checkKernels(mlir::ModuleOp module, const std::string &cpu = "host",
+                  double slack = 0);
 
 } // namespace weir::compiler::test
 

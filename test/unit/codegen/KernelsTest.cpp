@@ -46,13 +46,15 @@ LogicalResult formKernels(ModuleOp module, int64_t chunks, bool fuse) {
   return manager.run(module);
 }
 
-void expectNear(const std::string &what, const Tensor &got, const Tensor &want) {
+void expectNear(const std::string &what, const Tensor &got,
+                const Tensor &want) {
   ASSERT_EQ(got.shape, want.shape) << what;
   for (int64_t i = 0; i < want.size(); ++i) {
     double a = got.at(i), b = want.at(i);
     // f64, but constants of pieces are those of the element type, f32.
     if (!(std::isnan(a) && std::isnan(b)) && a != b)
-      ASSERT_LE(std::abs(a - b), 1e-6 * (1 + std::abs(b))) << what << " at " << i;
+      ASSERT_LE(std::abs(a - b), 1e-6 * (1 + std::abs(b)))
+          << what << " at " << i;
   }
 }
 
@@ -66,8 +68,8 @@ std::string moduleOf(const OpCase &opCase) {
   std::string text = "graph.entry @f(";
   llvm::raw_string_ostream os(text);
   for (auto [i, operand] : llvm::enumerate(opCase.operands))
-    os << (i ? ", " : "") << "%a" << i << ": " << operand.type << " {graph.input = \"a" << i
-       << "\"}";
+    os << (i ? ", " : "") << "%a" << i << ": " << operand.type
+       << " {graph.input = \"a" << i << "\"}";
   os << ") -> (";
   for (auto [i, type] : llvm::enumerate(opCase.results))
     os << (i ? ", " : "") << type << " {graph.output = \"y" << i << "\"}";
@@ -110,7 +112,9 @@ TEST_P(Ops, KernelsEqualTheInterpreter) {
 }
 
 INSTANTIATE_TEST_SUITE_P(All, Ops, testing::ValuesIn(opCases()),
-                         [](const auto &info) { return std::string(info.param.name); });
+                         [](const auto &info) {
+                           return std::string(info.param.name);
+                         });
 
 //===----------------------------------------------------------------------===//
 // Random graphs
@@ -133,8 +137,8 @@ TEST_P(RandomGraphs, KernelsEqualTheInterpreter) {
     std::vector<Tensor> operands;
     auto entry = *module->getOps<graph::EntryOp>().begin();
     for (Type type : entry.getArgumentTypes()) {
-      operands.push_back(
-          Tensor::zeros(ElementKind::Float, cast<RankedTensorType>(type).getShape()));
+      operands.push_back(Tensor::zeros(
+          ElementKind::Float, cast<RankedTensorType>(type).getShape()));
       for (double &value : operands.back().floats)
         value = static_cast<float>(gauss(random));
     }
@@ -151,7 +155,11 @@ TEST_P(RandomGraphs, KernelsEqualTheInterpreter) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Seeds, RandomGraphs, testing::Range(0, getenv("WEIR_TEST_SEEDS") ? std::atoi(getenv("WEIR_TEST_SEEDS")) : 24));
+INSTANTIATE_TEST_SUITE_P(
+    Seeds, RandomGraphs,
+    testing::Range(0, getenv("WEIR_TEST_SEEDS")
+                          ? std::atoi(getenv("WEIR_TEST_SEEDS"))
+                          : 24));
 
 //===----------------------------------------------------------------------===//
 // Models
@@ -177,7 +185,8 @@ OwningOpRef<ModuleOp> buildModel(const std::string &family) {
     config.vocab = vocab;
     config.context = 6;
     config.initializerRange = 0.3;
-    config.embeddingDropout = config.attentionDropout = config.residualDropout = 0.2;
+    config.embeddingDropout = config.attentionDropout = config.residualDropout =
+        0.2;
     module = buildGpt2(&context(), config, shapes);
   } else {
     LlamaConfig config;
@@ -200,7 +209,8 @@ OwningOpRef<ModuleOp> buildModel(const std::string &family) {
   return module;
 }
 
-std::map<std::string, Tensor> inputsOf(ModuleOp module, StringRef entry, int step) {
+std::map<std::string, Tensor> inputsOf(ModuleOp module, StringRef entry,
+                                       int step) {
   std::map<std::string, Tensor> all, chosen;
   std::vector<int64_t> ids, labels;
   for (int64_t i = 0; i < batch * sequence; ++i) {
@@ -211,7 +221,9 @@ std::map<std::string, Tensor> inputsOf(ModuleOp module, StringRef entry, int ste
   all["labels"] = Tensor::fromInts(ElementKind::I32, {batch, sequence}, labels);
   all["seed"] = Tensor::scalarInt(ElementKind::I32, 11);
   all["step"] = Tensor::scalarInt(ElementKind::I32, step);
-  auto set = [&](const std::string &name, double value) { all[name] = Tensor::scalar(value); };
+  auto set = [&](const std::string &name, double value) {
+    all[name] = Tensor::scalar(value);
+  };
   for (const char *group : {"group0", "group1"}) {
     set(std::string(group) + ".learning_rate", 0.05);
     set(std::string(group) + ".weight_decay", 0.1);
@@ -234,8 +246,8 @@ class Models : public testing::TestWithParam<Setting> {};
 TEST_P(Models, KernelsEqualTheInterpreter) {
   auto module = buildModel(GetParam().family);
   if (*GetParam().mesh) {
-    auto mesh =
-        parseAttribute(std::string("#dist.mesh<") + GetParam().mesh + ">", &context());
+    auto mesh = parseAttribute(
+        std::string("#dist.mesh<") + GetParam().mesh + ">", &context());
     module.get()->setAttr(dist::DistDialect::getMeshAttrName(), mesh);
     PassManager manager(&context());
     manager.addPass(createPropagateLayoutsPass());
@@ -262,9 +274,11 @@ TEST_P(Models, KernelsEqualTheInterpreter) {
 
 INSTANTIATE_TEST_SUITE_P(
     Meshes, Models,
-    testing::Values(Setting{"gpt2", ""}, Setting{"llama", ""}, Setting{"gpt2", "dp=4"},
-                    Setting{"gpt2", "tp=4"}, Setting{"gpt2", "dp=2, tp=2, mb=3 : time"},
-                    Setting{"llama", "tp=4"}, Setting{"llama", "dp=2, tp=2, mb=3 : time"}),
+    testing::Values(Setting{"gpt2", ""}, Setting{"llama", ""},
+                    Setting{"gpt2", "dp=4"}, Setting{"gpt2", "tp=4"},
+                    Setting{"gpt2", "dp=2, tp=2, mb=3 : time"},
+                    Setting{"llama", "tp=4"},
+                    Setting{"llama", "dp=2, tp=2, mb=3 : time"}),
     [](const auto &info) {
       std::string name = info.param.family;
       for (const char *c = info.param.mesh; *c; ++c)

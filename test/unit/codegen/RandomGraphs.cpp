@@ -14,7 +14,7 @@ using Shape = std::vector<int64_t>;
 struct Graph {
   std::mt19937 random;
   std::string body;
-  std::vector<Shape> shapes;     // of %0, %1, ...
+  std::vector<Shape> shapes; // of %0, %1, ...
   std::vector<std::string> names;
 
   explicit Graph(unsigned seed) : random(seed) {}
@@ -59,16 +59,18 @@ struct Graph {
 
   void step() {
     // Recent values twice as often.
-    int x = draw(2) ? shapes.size() - 1 - draw(std::min<size_t>(4, shapes.size()))
-                    : draw(shapes.size());
+    int x = draw(2)
+                ? shapes.size() - 1 - draw(std::min<size_t>(4, shapes.size()))
+                : draw(shapes.size());
     Shape shape = shapes[x];
     int64_t rank = shape.size();
     std::string name = names[x], type = text(shape);
     switch (draw(14)) {
     case 0:
     case 1: {
-      static const char *const unary[] = {"tanh", "gelu tanh", "gelu erf", "sigmoid", "silu",
-                                          "sin",  "relu",      "neg",      "abs"};
+      static const char *const unary[] = {"tanh",    "gelu tanh", "gelu erf",
+                                          "sigmoid", "silu",      "sin",
+                                          "relu",    "neg",       "abs"};
       emit(std::string(unary[draw(9)]) + " " + name + " : " + type, shape);
       return;
     }
@@ -76,7 +78,8 @@ struct Graph {
     case 3:
     case 4: {
       static const char *const binary[] = {"add", "sub", "max", "min"};
-      emit(std::string(binary[draw(4)]) + " " + name + ", " + names[find(shape)] + " : " + type,
+      emit(std::string(binary[draw(4)]) + " " + name + ", " +
+               names[find(shape)] + " : " + type,
            shape);
       return;
     }
@@ -90,12 +93,13 @@ struct Graph {
       if (rank > 0) {
         Shape dims, kept;
         for (int64_t i = 0; i < rank; ++i)
-          (draw(2) || (i + 1 == rank && dims.empty()) ? dims : kept).push_back(i);
+          (draw(2) || (i + 1 == rank && dims.empty()) ? dims : kept)
+              .push_back(i);
         Shape out;
         for (int64_t i : kept)
           out.push_back(shape[i]);
-        int mean = emit(std::string("reduce ") + (draw(3) ? "sum " : "max ") + name + " " +
-                            list(dims) + types({x}, out),
+        int mean = emit(std::string("reduce ") + (draw(3) ? "sum " : "max ") +
+                            name + " " + list(dims) + types({x}, out),
                         out);
         emit("tanh " + names[mean] + " : " + text(out), out);
       }
@@ -109,7 +113,8 @@ struct Graph {
         for (int64_t i = 0; i <= rank; ++i)
           if (i != place)
             dims.push_back(i);
-        int wide = emit("broadcast " + name + " " + list(dims) + types({x}, out), out);
+        int wide =
+            emit("broadcast " + name + " " + list(dims) + types({x}, out), out);
         add(out, names[wide]);
       }
       return;
@@ -121,7 +126,8 @@ struct Graph {
         std::shuffle(permutation.begin(), permutation.end(), random);
         for (int64_t i : permutation)
           out.push_back(shape[i]);
-        emit("transpose " + name + " " + list(permutation) + types({x}, out), out);
+        emit("transpose " + name + " " + list(permutation) + types({x}, out),
+             out);
       }
       return;
     case 9:
@@ -142,8 +148,8 @@ struct Graph {
         Shape out = shape;
         out[dim] *= 2;
         if (out[dim] < 140)
-          emit("concat " + name + ", " + names[y] + " dim " + std::to_string(dim) +
-                   types({x, y}, out),
+          emit("concat " + name + ", " + names[y] + " dim " +
+                   std::to_string(dim) + types({x, y}, out),
                out);
       }
       return;
@@ -170,10 +176,11 @@ struct Graph {
         if (free > 5000 || out.size() > 5)
           return;
         Shape last = {rank - 1};
-        int product = emit("matmul " + name + ", " + names[y] + " batch " + list(batch) + " x " +
-                               list(batch) + " contract " + list(last) + " x " + list(last) +
-                               types({x, y}, out),
-                           out);
+        int product =
+            emit("matmul " + name + ", " + names[y] + " batch " + list(batch) +
+                     " x " + list(batch) + " contract " + list(last) + " x " +
+                     list(last) + types({x, y}, out),
+                 out);
         emit("tanh " + names[product] + " : " + text(out), out);
       }
       return;
@@ -191,14 +198,15 @@ struct Graph {
 
 std::string randomGraph(unsigned seed, int numOps) {
   Graph graph(seed);
-  static const std::vector<Shape> starts = {{5, 33}, {3, 7, 16}, {70}, {2, 3, 20}, {41, 65}};
+  static const std::vector<Shape> starts = {
+      {5, 33}, {3, 7, 16}, {70}, {2, 3, 20}, {41, 65}};
   std::string arguments;
   Shape shape = starts[graph.draw(starts.size())];
   for (int i = 0; i < 3; ++i) {
     std::string name = "%a" + std::to_string(i);
     graph.add(shape, name);
-    arguments += (i ? ", " : "") + name + ": " + Graph::text(shape) + " {graph.input = \"a" +
-                 std::to_string(i) + "\"}";
+    arguments += (i ? ", " : "") + name + ": " + Graph::text(shape) +
+                 " {graph.input = \"a" + std::to_string(i) + "\"}";
   }
   for (int i = 0; i < numOps; ++i)
     graph.step();
@@ -209,13 +217,16 @@ std::string randomGraph(unsigned seed, int numOps) {
       results.push_back(i);
   std::string outputs, values, types;
   for (size_t i = 0; i < results.size(); ++i) {
-    std::string type = Graph::text(graph.shapes[results[i]]), comma = i ? ", " : "";
-    outputs += comma + type + " {graph.output = \"y" + std::to_string(i) + "\"}";
+    std::string type = Graph::text(graph.shapes[results[i]]),
+                comma = i ? ", " : "";
+    outputs +=
+        comma + type + " {graph.output = \"y" + std::to_string(i) + "\"}";
     values += comma + graph.names[results[i]];
     types += comma + type;
   }
-  return "graph.entry @f(" + arguments + ") -> (" + outputs + ") {\n" + graph.body +
-         "  graph.return " + values + (results.empty() ? "" : " : " + types) + "\n}\n";
+  return "graph.entry @f(" + arguments + ") -> (" + outputs + ") {\n" +
+         graph.body + "  graph.return " + values +
+         (results.empty() ? "" : " : " + types) + "\n}\n";
 }
 
 } // namespace weir::compiler::test

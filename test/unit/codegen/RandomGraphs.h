@@ -6,8 +6,9 @@
 
 namespace weir::compiler::test {
 
-/// The text of an entry `@f` of about `numOps` random ops of the graph dialect on
-/// tensors of odd sizes; equal for equal seeds. Values stay of moderate size.
+/// The text of an entry `@f` of about `numOps` random ops of the graph dialect
+/// on tensors of odd sizes; equal for equal seeds. Values stay of moderate
+/// size.
 std::string randomGraph(unsigned seed, int numOps);
 
 } // namespace weir::compiler::test

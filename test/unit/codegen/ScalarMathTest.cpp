@@ -13,13 +13,17 @@ namespace {
 
 constexpr int64_t count = 100003; // not a multiple of a vector
 
-std::string unaryKernel(const std::string &name, const std::string &op, const std::string &type) {
+std::string unaryKernel(const std::string &name, const std::string &op,
+                        const std::string &type) {
   std::string tensor = "tensor<" + std::to_string(count) + "x" + type + ">";
-  return "kernel.func @" + name + " ins(%x: " + tensor + " strides [1]) outs(%d: " + tensor +
+  return "kernel.func @" + name + " ins(%x: " + tensor +
+         " strides [1]) outs(%d: " + tensor +
          " strides [1]) chunks 1 {\n"
-         "  %y = kernel.generic ins(%x : " + tensor +
+         "  %y = kernel.generic ins(%x : " +
+         tensor +
          ") maps [affine_map<(i) -> (i)>, affine_map<(i) -> (i)>] {\n"
-         "  ^bb0(%e: " + type + "):\n    %r = " + op + " %e : " + type +
+         "  ^bb0(%e: " +
+         type + "):\n    %r = " + op + " %e : " + type +
          "\n    kernel.yield %r : " + type + "\n  } -> " + tensor +
          "\n  kernel.yield %y : " + tensor + "\n}\n";
 }
@@ -33,15 +37,17 @@ template <typename T> double ulps(T value, long double exact) {
     return nearest == value ? 0 : 1e9;
   T size = std::max(std::abs(nearest), std::numeric_limits<T>::min());
   T unit = std::nextafter(size, std::numeric_limits<T>::infinity()) - size;
-  return static_cast<double>(std::abs(static_cast<long double>(value) - exact) / unit);
+  return static_cast<double>(std::abs(static_cast<long double>(value) - exact) /
+                             unit);
 }
 
 template <typename T>
-double worst(const CompiledModule &module, const std::string &name, double low, double high,
-             long double (*exact)(long double)) {
+double worst(const CompiledModule &module, const std::string &name, double low,
+             double high, long double (*exact)(long double)) {
   std::vector<T> x(count), y(count);
   for (int64_t i = 0; i < count; ++i)
-    x[i] = static_cast<T>(low + (high - low) * (static_cast<double>(i) + 0.37) / count);
+    x[i] = static_cast<T>(low + (high - low) * (static_cast<double>(i) + 0.37) /
+                                    count);
   module.run(name, {x.data(), y.data()});
   double result = 0;
   for (int64_t i = 0; i < count; ++i)
@@ -49,10 +55,12 @@ double worst(const CompiledModule &module, const std::string &name, double low, 
   return result;
 }
 
-template <typename T> T at(const CompiledModule &module, const std::string &name, T value) {
+template <typename T>
+T at(const CompiledModule &module, const std::string &name, T value) {
   std::vector<T> x(count, value), y(count);
   module.run(name, {x.data(), y.data()});
-  EXPECT_EQ(std::memcmp(&y[0], &y[count - 1], sizeof(T)), 0) << "vector and tail differ";
+  EXPECT_EQ(std::memcmp(&y[0], &y[count - 1], sizeof(T)), 0)
+      << "vector and tail differ";
   return y[0];
 }
 
@@ -104,7 +112,8 @@ TEST(ScalarMath, SpecialValues) {
   ASSERT_TRUE(module.ok());
   constexpr float infinity = std::numeric_limits<float>::infinity();
   constexpr float nan = std::numeric_limits<float>::quiet_NaN();
-  for (const char *name : {"exp_f32", "log_f32", "tanh_f32", "erf_f32", "sin_f32", "cos_f32"})
+  for (const char *name :
+       {"exp_f32", "log_f32", "tanh_f32", "erf_f32", "sin_f32", "cos_f32"})
     EXPECT_TRUE(std::isnan(at(module, name, nan))) << name;
   EXPECT_EQ(at(module, "exp_f32", infinity), infinity);
   EXPECT_EQ(at(module, "exp_f32", -infinity), 0.0f);
@@ -139,12 +148,18 @@ TEST(ScalarMath, PowerFollowsC) {
   CompiledModule module(text);
   ASSERT_TRUE(module.ok());
   constexpr float inf = std::numeric_limits<float>::infinity();
-  std::vector<float> x = {2, 2, 10, 0.5f, -2, -2, -2, 0, 0, 0, 1, 1.0001f, 1e-20f, 3, -8, 7, 1e30f, 5, -1, 0.1f, 2, inf, -1, 0};
-  std::vector<float> y = {3, -1, 5, 20, 3, 2, 0.5f, 2, 0, -1, 99, 1e4f, 1.5f, 0.3333f, 3, 0, 2, -40, 7, 10, 127, 2, inf, 0.5f};
+  std::vector<float> x = {2,     2, 10, 0.5f,    -2,     -2,  -2, 0,
+                          0,     0, 1,  1.0001f, 1e-20f, 3,   -8, 7,
+                          1e30f, 5, -1, 0.1f,    2,      inf, -1, 0};
+  std::vector<float> y = {3, -1,  5,  20,   3,    2,       0.5f, 2,
+                          0, -1,  99, 1e4f, 1.5f, 0.3333f, 3,    0,
+                          2, -40, 7,  10,   127,  2,       inf,  0.5f};
   std::vector<float> r(24);
   module.run("pow", {x.data(), y.data(), r.data()});
   for (size_t i = 0; i < r.size(); ++i)
-    EXPECT_LE(ulps(r[i], std::pow(static_cast<long double>(x[i]), static_cast<long double>(y[i]))), 1)
+    EXPECT_LE(ulps(r[i], std::pow(static_cast<long double>(x[i]),
+                                  static_cast<long double>(y[i]))),
+              1)
         << x[i] << " ^ " << y[i] << " = " << r[i];
 }
 

@@ -66,7 +66,8 @@ TEST_P(Vectorization, LoopsUseTheWidestRegisters) {
 
   int kernels = 0;
   StringRef name;
-  llvm::StringMap<std::pair<int, int>> counts; // packed in wide registers, scalar
+  llvm::StringMap<std::pair<int, int>>
+      counts; // packed in wide registers, scalar
   SmallVector<StringRef> lines;
   StringRef(compiled.assembly).split(lines, '\n');
   for (StringRef line : lines) {
@@ -76,14 +77,17 @@ TEST_P(Vectorization, LoopsUseTheWidestRegisters) {
       continue;
     }
     StringRef instruction = line.trim().split('\t').first;
-    EXPECT_FALSE(instruction.starts_with("call")) << name.str() << ": " << line.str();
-    bool arithmetic = StringRef(instruction).starts_with("v") &&
-                      (instruction.contains("add") || instruction.contains("mul") ||
-                       instruction.contains("sub") || instruction.contains("max") ||
-                       instruction.contains("div"));
+    EXPECT_FALSE(instruction.starts_with("call"))
+        << name.str() << ": " << line.str();
+    bool arithmetic =
+        StringRef(instruction).starts_with("v") &&
+        (instruction.contains("add") || instruction.contains("mul") ||
+         instruction.contains("sub") || instruction.contains("max") ||
+         instruction.contains("div"));
     if (!arithmetic)
       continue;
-    if (instruction.ends_with("ps") || instruction.ends_with("dq") || instruction.ends_with("d"))
+    if (instruction.ends_with("ps") || instruction.ends_with("dq") ||
+        instruction.ends_with("d"))
       counts[name].first += line.contains(wide);
     else if (instruction.ends_with("ss"))
       ++counts[name].second;
@@ -96,9 +100,11 @@ TEST_P(Vectorization, LoopsUseTheWidestRegisters) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Cpus, Vectorization, testing::Values("x86-64-v3", "x86-64-v4"),
+INSTANTIATE_TEST_SUITE_P(Cpus, Vectorization,
+                         testing::Values("x86-64-v3", "x86-64-v4"),
                          [](const auto &info) {
-                           return std::string(StringRef(info.param).take_back(2));
+                           return std::string(
+                               StringRef(info.param).take_back(2));
                          });
 
 TEST(SharedObject, NeedsNothing) {
@@ -132,7 +138,8 @@ TEST(SharedObject, UnknownCpuIsRefused) {
     return success();
   });
   EXPECT_TRUE(failed(compileKernels(*module, options, bytes, features)));
-  EXPECT_EQ(message, "unknown CPU 'z80'; known are host, x86-64-v3 and x86-64-v4");
+  EXPECT_EQ(message,
+            "unknown CPU 'z80'; known are host, x86-64-v3 and x86-64-v4");
 }
 
 TEST(SharedObject, EmptyModuleAndSortedFeatures) {

@@ -151,8 +151,7 @@ Status writeBigramArtifact(const std::string &path,
   std::vector<std::string> features;
   if (!options.feature.empty())
     features.push_back(options.feature);
-  WEIR_RETURN_IF_ERROR(
-      writer.addKernels(object, hostArchitecture(), features));
+  WEIR_RETURN_IF_ERROR(writer.addKernels(object, hostArchitecture(), features));
   WEIR_RETURN_IF_ERROR(writer.addMember(
       "model/config.json", "{\"model_type\": \"bigram\", \"vocab_size\": " +
                                std::to_string(options.vocab) + "}\n"));

@@ -6,8 +6,8 @@
 #include <stdint.h>
 #include <string.h>
 
-// Adds the loss of each label to *lossSum and, where `gradient` is not null, its
-// gradient to it. Returns the number of labels.
+// Adds the loss of each label to *lossSum and, where `gradient` is not null,
+// its gradient to it. Returns the number of labels.
 static int64_t pass(const int32_t *ids, const int32_t *labels, const float *w,
                     int64_t tokens, int64_t vocab, double *lossSum,
                     float *gradient) {

@@ -31,9 +31,9 @@ TEST(Metrics, ALineIsAnObjectWithAllKeys) {
             "\"skipped\":0,\"tokens_per_second\":1000,\"memory\":4096}");
   metrics.validationLoss = 1.5;
   metrics.loss = std::numeric_limits<double>::quiet_NaN();
-  EXPECT_NE(formatMetrics(metrics).find(
-                "\"loss\":null,\"validation_loss\":1.5,"),
-            std::string::npos);
+  EXPECT_NE(
+      formatMetrics(metrics).find("\"loss\":null,\"validation_loss\":1.5,"),
+      std::string::npos);
 }
 
 TEST(Metrics, ANewRunBeginsANewFile) {
@@ -62,8 +62,8 @@ TEST(Metrics, ARunThatGoesOnKeepsItsPastOnly) {
   std::string expected;
   for (int step = 1; step <= 3; ++step)
     expected += formatMetrics(metricsOf(step, step)) + "\n";
-  EXPECT_EQ(test::slurp(path), expected + formatMetrics(metricsOf(4, 40)) +
-                                   "\n");
+  EXPECT_EQ(test::slurp(path),
+            expected + formatMetrics(metricsOf(4, 40)) + "\n");
 }
 
 TEST(Metrics, AFolderInTheWayIsAnOutputError) {
@@ -112,9 +112,9 @@ TEST(Progress, PlainLinesShowFirstEvaluatedSkippedAndLast) {
     lines += c == '\n';
   EXPECT_EQ(lines, 4) << text;
   EXPECT_EQ(text.find('\r'), std::string::npos);
-  for (const char *part : {"step 1/100", "step 30/100",
-                           "step 50/100  loss 1.0000  validation 3.0000",
-                           "step 100/100"})
+  for (const char *part :
+       {"step 1/100", "step 30/100",
+        "step 50/100  loss 1.0000  validation 3.0000", "step 100/100"})
     EXPECT_NE(text.find(part), std::string::npos) << text;
 }
 

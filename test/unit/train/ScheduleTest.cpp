@@ -55,6 +55,12 @@ TEST(Schedule, AWarmupAsLongAsTheRunIsLegal) {
   EXPECT_NEAR(scheduleFactor(s, 11), 0, 1e-15);
 }
 
+TEST(Schedule, ARunCutShortStaysInItsWarmup) {
+  JobSchedule s = schedule(ScheduleKind::Cosine, 100, 0.1, 20);
+  EXPECT_DOUBLE_EQ(scheduleFactor(s, 19), 0.2);
+  EXPECT_DOUBLE_EQ(scheduleFactor(s, 99), 1);
+}
+
 plan::Entry entryWith(const std::vector<plan::Binding> &inputs) {
   plan::Entry entry;
   entry.name = "train";
@@ -85,16 +91,15 @@ TEST(Scalars, FollowTheJobAndTheStep) {
   job.optimizer.weightDecay = 0.1;
   job.optimizer.groups = {{"*.bias", 0.3, 2}, {"head*", std::nullopt, 0.5}};
   job.schedule = schedule(ScheduleKind::Constant, 10, 0, 100);
-  std::vector<plan::Binding> inputs = {
-      {"ids", plan::DType::I32, {2, 3}},
-      {"seed", plan::DType::I32, {}},
-      {"step", plan::DType::I32, {}},
-      real("beta1"),
-      real("beta2"),
-      real("epsilon"),
-      real("correction1"),
-      real("correction2"),
-      real("max_norm")};
+  std::vector<plan::Binding> inputs = {{"ids", plan::DType::I32, {2, 3}},
+                                       {"seed", plan::DType::I32, {}},
+                                       {"step", plan::DType::I32, {}},
+                                       real("beta1"),
+                                       real("beta2"),
+                                       real("epsilon"),
+                                       real("correction1"),
+                                       real("correction2"),
+                                       real("max_norm")};
   for (int group = 0; group < 4; ++group)
     for (const char *what : {"learning_rate", "weight_decay"})
       inputs.push_back(real("group" + std::to_string(group) + "." + what));

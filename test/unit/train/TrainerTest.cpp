@@ -113,7 +113,11 @@ TEST_F(TrainerTest, LearnsAndReports) {
     }
   }
   EXPECT_NEAR(first, std::log(256), 0.05);
-  // The resolved job reads back as the same job.
+  // The resolved job reads back as the same job, cut short or not.
+  Job cut = job({"steps=2"});
+  auto cutAgain = parseJob(writeJob(cut), folder.path("cut.json"));
+  ASSERT_OK(cutAgain);
+  EXPECT_EQ(writeJob(*cutAgain), writeJob(cut));
   auto resolved = readJob(theJob.logFolder + "/job.json");
   ASSERT_OK(resolved);
   EXPECT_EQ(writeJob(*resolved), writeJob(theJob));
@@ -164,7 +168,8 @@ TEST_F(TrainerTest, FirstStepIsWhatTheFormulaSays) {
   EXPECT_NEAR(metrics.loss, loss, 1e-6);
   double worst = 0;
   for (size_t i = 0; i < before.size(); ++i)
-    worst = std::max(worst, std::fabs(after[i] - (before[i] - 2 * gradient[i])));
+    worst =
+        std::max(worst, std::fabs(after[i] - (before[i] - 2 * gradient[i])));
   EXPECT_LT(worst, 1e-6); // f32 rounding of values below 1
 }
 
@@ -267,9 +272,9 @@ TEST_F(TrainerTest, AStoppedRunGoesOnAsIfItHadNotStopped) {
   EXPECT_EQ(report.progress.step, 20);
   EXPECT_EQ(steadyLines(whole.logFolder + "/metrics.jsonl"),
             steadyLines(parts.logFolder + "/metrics.jsonl"));
-  EXPECT_EQ(test::slurp(folder.path("saves/step-000020/model.safetensors")),
-            test::slurp(
-                folder.path("whole-saves/step-000020/model.safetensors")));
+  EXPECT_EQ(
+      test::slurp(folder.path("saves/step-000020/model.safetensors")),
+      test::slurp(folder.path("whole-saves/step-000020/model.safetensors")));
 }
 
 TEST_F(TrainerTest, ResumingNeedsASaveFolder) {
@@ -285,17 +290,17 @@ TEST_F(TrainerTest, DivergenceIsSkippedCountedAndThenEndsTheRun) {
   Job theJob = job({"optimizer.lr=1e39", "schedule.warmup=0",
                     "nonfinite.limit=3", "seed=1"});
   TrainReport report;
-  EXPECT_FAILS(train(theJob, program(), quiet(), &report),
-               StatusCode::Diverged, "a lower optimizer.lr (now 1e+39)");
+  EXPECT_FAILS(train(theJob, program(), quiet(), &report), StatusCode::Diverged,
+               "a lower optimizer.lr (now 1e+39)");
   EXPECT_EQ(report.progress.skipped, 3);
   EXPECT_EQ(report.progress.skippedInRow, 3);
   EXPECT_EQ(report.progress.applied, report.progress.step - 3);
   std::vector<std::string> lines =
       split(test::slurp(theJob.logFolder + "/metrics.jsonl"), '\n');
   ASSERT_EQ(static_cast<int64_t>(lines.size()), report.progress.step + 1);
-  EXPECT_NE(lines[report.progress.step - 1].find(
-                "\"applied\":false,\"skipped\":3"),
-            std::string::npos);
+  EXPECT_NE(
+      lines[report.progress.step - 1].find("\"applied\":false,\"skipped\":3"),
+      std::string::npos);
 }
 
 TEST_F(TrainerTest, BrokenInitialWeightsAreNamedAsTheReason) {
@@ -306,10 +311,9 @@ TEST_F(TrainerTest, BrokenInitialWeightsAreNamedAsTheReason) {
   ASSERT_OK(writer);
   ASSERT_OK(writer->write("bigram.table", table.data(), table.size() * 4));
   ASSERT_OK(writer->finish());
-  EXPECT_FAILS(
-      train(job({"model.weights=w.safetensors", "nonfinite.limit=2"}),
-            program(), quiet()),
-      StatusCode::Diverged, "check the initial weights");
+  EXPECT_FAILS(train(job({"model.weights=w.safetensors", "nonfinite.limit=2"}),
+                     program(), quiet()),
+               StatusCode::Diverged, "check the initial weights");
 }
 
 TEST_F(TrainerTest, SamplesAreReproducibleAndFollowThePrompt) {

@@ -2,6 +2,8 @@
 #include "runtime/io/File.h"
 #include "test/unit/runtime/TestSupport.h"
 
+#include <sys/stat.h>
+
 namespace weir {
 namespace {
 
@@ -65,6 +67,30 @@ TEST(File, WritesAtomically) {
   ASSERT_OK(file->commit());
   EXPECT_EQ(slurp(path), "01xy456789");
   EXPECT_EQ(listDirectory(folder.path())->size(), 1u);
+}
+
+TEST(AtomicFile, WritesDevicesInPlace) {
+  EXPECT_OK(writeFile("/dev/null", "gone"));
+  struct stat info;
+  ASSERT_EQ(::stat("/dev/null", &info), 0);
+  EXPECT_TRUE(S_ISCHR(info.st_mode));
+  Status full = writeFile("/dev/full", "does not fit");
+  EXPECT_EQ(full.code(), StatusCode::OutputError);
+  EXPECT_NE(full.message().find("/dev/full: cannot write"), std::string::npos)
+      << full.message();
+  StatusOr<AtomicFile> file = AtomicFile::create("/dev/null");
+  ASSERT_OK(file);
+  EXPECT_OK(file->write("0123"));
+  EXPECT_FALSE(file->writeAt(1, "x", 1).ok());
+}
+
+TEST(AtomicFile, ReplacesTheFileBehindALink) {
+  TempFolder folder;
+  folder.write("real", "old");
+  std::filesystem::create_symlink("real", folder.path("link"));
+  ASSERT_OK(writeFile(folder.path("link"), "new"));
+  EXPECT_TRUE(std::filesystem::is_symlink(folder.path("link")));
+  EXPECT_EQ(slurp(folder.path("real")), "new");
 }
 
 TEST(File, Directories) {
