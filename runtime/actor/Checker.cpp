@@ -74,8 +74,9 @@ Checker::Range Checker::rangeOf(int64_t rank, const plan::BufferRef &ref,
 }
 
 std::string Checker::ownerName(int64_t owner) const {
-  size_t buffer = std::upper_bound(firstOwner.begin(), firstOwner.end(), owner) -
-                  firstOwner.begin() - 1;
+  size_t buffer =
+      std::upper_bound(firstOwner.begin(), firstOwner.end(), owner) -
+      firstOwner.begin() - 1;
   return "'" + entry.buffers[buffer].name + "'";
 }
 
@@ -90,11 +91,11 @@ Status Checker::before(int64_t rank, const plan::OrderStep &step) {
          at < (range.end + granule - 1) / granule; ++at)
       if (state.owners[range.segment][at] != range.owner &&
           state.stamps[range.segment][at] > state.lastWrite[range.owner])
-        return runtimeError(
-            "action " + plan::describeAction(action) + " of rank " +
-            std::to_string(rank) + " reads buffer " + ownerName(range.owner) +
-            ", which was overwritten since by buffer " +
-            ownerName(state.owners[range.segment][at]));
+        return runtimeError("action " + plan::describeAction(action) +
+                            " of rank " + std::to_string(rank) +
+                            " reads buffer " + ownerName(range.owner) +
+                            ", which was overwritten since by buffer " +
+                            ownerName(state.owners[range.segment][at]));
   }
   return okStatus();
 }
@@ -130,8 +131,8 @@ Status Checker::after(int64_t rank, const plan::OrderStep &step) {
     const std::vector<std::byte> &then = state.shadow[i];
     if (then.empty() || std::memcmp(now, then.data(), then.size()) == 0)
       continue;
-    int64_t at = std::mismatch(then.begin(), then.end(), now).first -
-                 then.begin();
+    int64_t at =
+        std::mismatch(then.begin(), then.end(), now).first - then.begin();
     return runtimeError("action " + plan::describeAction(action) + " of rank " +
                         std::to_string(rank) + " wrote byte " +
                         std::to_string(at) + " of segment '" +

@@ -17,7 +17,8 @@ namespace weir::actor {
 ///
 /// Reported are
 ///   - a byte written outside of the action's written buffers,
-///   - a buffer read whose content another buffer's writer has overwritten since
+///   - a buffer read whose content another buffer's writer has overwritten
+///   since
 ///     its own last writer.
 /// Step and workspace segments start each run full of 0xFF bytes (NaN as
 /// floats), so that a value used before it was written shows in the results.

@@ -59,9 +59,10 @@ Status Executor::prepare(const device::KernelLibrary *kernels) {
   numStreams = static_cast<int>(entry.streams.size());
   if (numRanks > 1 && !pool)
     return internalError("a plan for several ranks needs a worker pool");
-  numWorkers = numRanks > 1 ? static_cast<int>(std::min<int64_t>(
-                                  pool->workers(), numRanks))
-                            : 1;
+  numWorkers =
+      numRanks > 1
+          ? static_cast<int>(std::min<int64_t>(pool->workers(), numRanks))
+          : 1;
   steps = plan::orderEntry(entry);
   WEIR_ASSIGN_OR_RETURN(collectives, comm::Collectives::create(plan, entry));
   if (options.checked)
@@ -98,13 +99,11 @@ Status Executor::prepare(const device::KernelLibrary *kernels) {
   scalarValues.reserve(numRanks * scalarVariants * entry.scalars.size());
   for (int64_t rank = 0; rank < numRanks; ++rank)
     for (int64_t microBatch = 0; microBatch < scalarVariants; ++microBatch) {
-      std::vector<int64_t> coordinates =
-          plan::rankCoordinates(rank, plan.mesh);
+      std::vector<int64_t> coordinates = plan::rankCoordinates(rank, plan.mesh);
       if (!plan.mesh.empty() && plan.mesh.back().time)
         coordinates.back() = microBatch;
       for (const plan::ScalarExpr &scalar : entry.scalars)
-        scalarValues.push_back(
-            plan::evaluate(scalar, plan.mesh, coordinates));
+        scalarValues.push_back(plan::evaluate(scalar, plan.mesh, coordinates));
     }
 
   addresses.assign(numRanks * entry.buffers.size(), nullptr);
@@ -146,9 +145,9 @@ Status Executor::prepareWorkers() {
         for (const plan::ContractDim *dim :
              {&action.contract.m, &action.contract.n, &action.contract.k})
           extents.push_back(values[dim->scalar]);
-        scratchStride = std::max(
-            scratchStride,
-            kernels::contractScratch(action.contract, extents.data()));
+        scratchStride =
+            std::max(scratchStride,
+                     kernels::contractScratch(action.contract, extents.data()));
       }
   }
   scratchStride = (scratchStride + 63) / 64 * 64;
@@ -191,8 +190,8 @@ void Executor::bind(const void *const *inputs, void *const *outputs) {
       continue;
     }
     // Verified plans only read what inputs are bound to.
-    auto *data = static_cast<std::byte *>(
-        const_cast<void *>(inputs[buffer.binding]));
+    auto *data =
+        static_cast<std::byte *>(const_cast<void *>(inputs[buffer.binding]));
     for (int64_t rank = 0; rank < numRanks; ++rank)
       addresses[rank * numBuffers + i] = data;
   }
@@ -318,9 +317,9 @@ Status Executor::execute(Worker &worker, int64_t rank, const OrderStep &step) {
   case Action::Kind::Kernel: {
     for (size_t i = 0; i < action.scalars.size(); ++i)
       worker.scalars[i] = values[action.scalars[i]];
-    int code = kernels::runKernel(resolved[step.action].kernel,
-                                  worker.pointers.data(), worker.scalars.data(),
-                                  action.chunks, plan.teamSize);
+    int code =
+        kernels::runKernel(resolved[step.action].kernel, worker.pointers.data(),
+                           worker.scalars.data(), action.chunks, plan.teamSize);
     if (code != 0)
       return failed(step, rank,
                     "kernel '" + action.symbol + "' reported error " +
@@ -377,7 +376,9 @@ void Executor::signal() {
   epoch.fetch_add(1);
   if (sleepers.load() == 0)
     return;
-  { std::lock_guard<std::mutex> lock(sleepMutex); }
+  {
+    std::lock_guard<std::mutex> lock(sleepMutex);
+  }
   wake.notify_all();
 }
 
@@ -388,18 +389,17 @@ void Executor::sleep(uint64_t seen) {
   constexpr double glanceSeconds = 0.05;
   auto start = std::chrono::steady_clock::now();
   while (epoch.load() == seen && !failure.isSet()) {
-    wake.wait_for(lock, std::chrono::duration<double>(std::min(
-                            glanceSeconds, options.watchdogSeconds)));
+    wake.wait_for(lock, std::chrono::duration<double>(
+                            std::min(glanceSeconds, options.watchdogSeconds)));
     std::chrono::duration<double> idle =
         std::chrono::steady_clock::now() - start;
     // A long kernel elsewhere is no stall.
     if (executing.load() > 0)
       start = std::chrono::steady_clock::now();
     else if (epoch.load() == seen && idle.count() >= options.watchdogSeconds)
-      failure.set(runtimeError("entry '" + entry.name +
-                               "': nothing has fired for " +
-                               formatDuration(options.watchdogSeconds) +
-                               describeStall()));
+      failure.set(runtimeError(
+          "entry '" + entry.name + "': nothing has fired for " +
+          formatDuration(options.watchdogSeconds) + describeStall()));
   }
   sleepers.fetch_sub(1);
 }
@@ -424,8 +424,7 @@ std::string Executor::describeStall() const {
             queue(rank, wait.stream).done.load(std::memory_order_acquire);
         if (have >= wait.position)
           continue;
-        const OrderStep &other =
-            steps.streams[wait.stream][wait.position - 1];
+        const OrderStep &other = steps.streams[wait.stream][wait.position - 1];
         reasons += std::string(reasons.empty() ? " " : ", ") + "stream '" +
                    entry.streams[wait.stream] + "' to finish " +
                    describeAction(entry.actions[other.action]) + " (step " +

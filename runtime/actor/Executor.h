@@ -28,7 +28,8 @@ struct ExecutorOptions {
   double watchdogSeconds = 300;
 };
 
-/// When one action of the last run was executed, in nanoseconds since its start.
+/// When one action of the last run was executed, in nanoseconds since its
+/// start.
 struct Timing {
   int64_t begin = 0, end = 0;
   int worker = 0;
@@ -37,8 +38,8 @@ struct Timing {
 /// Runs one entry of a plan on all its ranks.
 ///
 /// Each (rank, stream) is a queue with a compiled order. Its head may fire once
-/// the streams that it waits for have come far enough and, in a collective, once
-/// the peers have passed the phase before. Workers serve whatever queue is
+/// the streams that it waits for have come far enough and, in a collective,
+/// once the peers have passed the phase before. Workers serve whatever queue is
 /// ready, their own ranks' first; one that finds none sleeps until something
 /// fires. No action ever waits inside, so any number of workers finishes any
 /// number of ranks, with the same bits.

@@ -17,9 +17,8 @@ public:
     memory.numSegments = plan.segments.size();
     for (int64_t rank = 0; rank < plan.numRanks(); ++rank)
       for (const plan::Segment &segment : plan.segments) {
-        WEIR_ASSIGN_OR_RETURN(
-            device::Memory block,
-            device::Memory::allocate(segment.bytes, guarded));
+        WEIR_ASSIGN_OR_RETURN(device::Memory block,
+                              device::Memory::allocate(segment.bytes, guarded));
         memory.blocks.push_back(std::move(block));
       }
     return memory;

@@ -101,10 +101,10 @@ Interval intervalOf(int64_t size, const std::vector<int> &axes,
                     const std::vector<plan::MeshAxis> &mesh,
                     const std::vector<int64_t> &coordinates) {
   using plan::ScalarExpr;
-  return {plan::evaluate({ScalarExpr::Kind::Offset, size, axes}, mesh,
-                         coordinates),
-          plan::evaluate({ScalarExpr::Kind::Extent, size, axes}, mesh,
-                         coordinates)};
+  return {
+      plan::evaluate({ScalarExpr::Kind::Offset, size, axes}, mesh, coordinates),
+      plan::evaluate({ScalarExpr::Kind::Extent, size, axes}, mesh,
+                     coordinates)};
 }
 
 void Box::coalesce() {
@@ -147,16 +147,14 @@ void copyBox(const Box &box, int64_t begin, int64_t end, int64_t elementBytes,
 }
 
 void reduceBox(const Box &box, int64_t begin, int64_t end, DType type,
-               Combiner combiner, const void *const *sources,
-               size_t numSources, void *to) {
+               Combiner combiner, const void *const *sources, size_t numSources,
+               void *to) {
   if (type == DType::F32)
     reduceWith<float>(combiner, box, begin, end, sources, numSources, to);
   else
     reduceWith<int32_t>(combiner, box, begin, end, sources, numSources, to);
 }
 
-bool canReduce(DType type) {
-  return type == DType::F32 || type == DType::I32;
-}
+bool canReduce(DType type) { return type == DType::F32 || type == DType::I32; }
 
 } // namespace weir::comm

@@ -97,8 +97,8 @@ Status Collectives::addCollective(const Plan &plan, const plan::Entry &entry,
   state.occurrences = entry.microBatches;
   for (const CollectiveDim &dim : collective.dims)
     for (size_t axis = 0; axis < plan.mesh.size(); ++axis)
-      if (plan.mesh[axis].time && (contains(dim.inAxes, axis) ||
-                                   contains(dim.outAxes, axis)))
+      if (plan.mesh[axis].time &&
+          (contains(dim.inAxes, axis) || contains(dim.outAxes, axis)))
         state.variants = entry.microBatches;
   state.shares.resize(numRanks * state.variants);
   state.published.resize(numRanks * state.occurrences);
@@ -108,8 +108,8 @@ Status Collectives::addCollective(const Plan &plan, const plan::Entry &entry,
     state.groups.push_back(groupOf(plan, collective.axes, rank));
     const std::vector<int64_t> &group = state.groups.back();
     state.sources.emplace_back(group.size());
-    auto member = static_cast<int>(
-        std::find(group.begin(), group.end(), rank) - group.begin());
+    auto member = static_cast<int>(std::find(group.begin(), group.end(), rank) -
+                                   group.begin());
     state.memberIndex.push_back(member);
     for (int64_t variant = 0; variant < state.variants; ++variant) {
       Share &share = state.shares[rank * state.variants + variant];
@@ -158,9 +158,9 @@ Status Collectives::computeShare(const Plan &plan, const Collective &collective,
     auto parts = static_cast<int64_t>(group.size());
     int64_t count = share.whole.elements();
     for (int64_t i = 0; i <= parts; ++i)
-      share.chunks.push_back(
-          i == parts ? count
-                     : count * i / parts / chunkAlignment * chunkAlignment);
+      share.chunks.push_back(i == parts ? count
+                                        : count * i / parts / chunkAlignment *
+                                              chunkAlignment);
     return okStatus();
   }
 
@@ -276,9 +276,8 @@ void Collectives::run(const Action &action, int64_t rank, int microBatch,
   State &state = states[action.collective];
   const Collective &collective = *state.collective;
   const std::vector<int64_t> &group = state.groups[rank];
-  const Share &share =
-      state.shares[rank * state.variants +
-                   (state.variants == 1 ? 0 : microBatch)];
+  const Share &share = state.shares[rank * state.variants +
+                                    (state.variants == 1 ? 0 : microBatch)];
   int member = state.memberIndex[rank];
   int64_t elementBytes = plan::byteSize(collective.dtype);
   auto published = [&](int64_t peer) -> const Published & {

@@ -18,15 +18,16 @@ namespace weir::comm {
 ///
 ///   Post     says where this rank's tensors lie
 ///   Reduce   (all-reduce) combines this rank's chunk of all ranks' inputs
-///   Gather   pulls the blocks that this rank lacks: for an all-reduce the other
-///            chunks, otherwise whatever of the peers' inputs falls into its own
-///            output block, combined where several hold a part of the sum
+///   Gather   pulls the blocks that this rank lacks: for an all-reduce the
+///   other
+///            chunks, otherwise whatever of the peers' inputs falls into its
+///            own output block, combined where several hold a part of the sum
 ///   Release  after which this rank's tensors may be overwritten
 ///
 /// Contributions are combined in the order of the group's ranks, always, so the
 /// result does not depend on who comes first. Layouts are arbitrary: uneven and
-/// empty shards, several axes at once, any strides. A group axis that splits the
-/// input of a reduce-scatter is moved; the others are summed over.
+/// empty shards, several axes at once, any strides. A group axis that splits
+/// the input of a reduce-scatter is moved; the others are summed over.
 ///
 /// Thread-safe: each (rank, stream) calls for its own rank.
 class Collectives {
@@ -60,10 +61,10 @@ private:
   };
   /// What one rank does, for one micro-batch or for all of them.
   struct Share {
-    std::vector<Piece> pieces;    // all but all-reduce
-    Box whole;                    // all-reduce: in to out
-    Box pull;                     // all-reduce: out to out
-    std::vector<int64_t> chunks;  // all-reduce: where each member's chunk starts
+    std::vector<Piece> pieces;   // all but all-reduce
+    Box whole;                   // all-reduce: in to out
+    Box pull;                    // all-reduce: out to out
+    std::vector<int64_t> chunks; // all-reduce: where each member's chunk starts
   };
   struct Published {
     const void *in = nullptr;
@@ -75,13 +76,13 @@ private:
   };
   struct State {
     const plan::Collective *collective = nullptr;
-    int64_t occurrences = 1;  // a step
-    int64_t variants = 1;     // shares a rank: occurrences, or 1 for all
+    int64_t occurrences = 1; // a step
+    int64_t variants = 1;    // shares a rank: occurrences, or 1 for all
     std::vector<std::vector<int64_t>> groups; // by rank
     std::vector<int> memberIndex;             // by rank, its place in the group
     std::vector<Share> shares;                // rank * variants + micro-batch
-    std::vector<Published> published;         // rank * occurrences + micro-batch
-    std::unique_ptr<Progress[]> progress;     // by rank
+    std::vector<Published> published;     // rank * occurrences + micro-batch
+    std::unique_ptr<Progress[]> progress; // by rank
     std::vector<std::vector<const void *>> sources; // by rank, for one phase
   };
 

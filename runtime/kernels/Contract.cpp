@@ -251,8 +251,8 @@ MatrixRef operand(const float *data, const View &view, bool packed,
 
 /// The part of a matrix from a row and a column on.
 MatrixRef from(const MatrixRef &ref, int64_t row, int64_t column) {
-  int64_t offset = ref.transposed ? column * ref.leading + row
-                                  : row * ref.leading + column;
+  int64_t offset =
+      ref.transposed ? column * ref.leading + row : row * ref.leading + column;
   return {ref.data + offset, ref.leading, ref.transposed};
 }
 
@@ -326,11 +326,11 @@ bool runProduct(const Product &product, const float *a, const float *b,
       left.transposed = !left.transposed;
       right.transposed = !right.transposed;
     }
-    bool ok = threads > 1 && product.work() >= dividedWork
-                  ? teamGemm(m, n, product.k.extent, left, right, beta, target,
-                             leadingC, threads)
-                  : gemm(m, n, product.k.extent, left, right, beta, target,
-                         leadingC);
+    bool ok =
+        threads > 1 && product.work() >= dividedWork
+            ? teamGemm(m, n, product.k.extent, left, right, beta, target,
+                       leadingC, threads)
+            : gemm(m, n, product.k.extent, left, right, beta, target, leadingC);
     if (!ok)
       return false;
   }

@@ -15,10 +15,9 @@ constexpr int maxContractDims = 12;
 /// Whether `contract` can run: InvalidInput with what cannot and the remedy.
 Status checkContract(const plan::Contract &contract);
 
-/// Bytes of scratch that `contract` needs for each thread of the team with these
-/// extents (loops in order, then m, n, k).
-int64_t contractScratch(const plan::Contract &contract,
-                        const int64_t *extents);
+/// Bytes of scratch that `contract` needs for each thread of the team with
+/// these extents (loops in order, then m, n, k).
+int64_t contractScratch(const plan::Contract &contract, const int64_t *extents);
 
 /// Runs a contraction (see plan::Contract) on a team. `scratch` holds
 /// `threads` times `scratchStride` bytes, aligned to 64, the stride at least

@@ -86,8 +86,8 @@ int runKernel(device::KernelFunction kernel, void *const *buffers,
       int code = kernel(buffers, scalars, chunk);
       if (code == 0)
         continue;
-      uint64_t mine = (static_cast<uint64_t>(thread) << 32) |
-                      static_cast<uint32_t>(code);
+      uint64_t mine =
+          (static_cast<uint64_t>(thread) << 32) | static_cast<uint32_t>(code);
       uint64_t seen = failure.load();
       while (mine < seen && !failure.compare_exchange_weak(seen, mine)) {
       }

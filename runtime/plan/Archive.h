@@ -37,7 +37,9 @@ template <typename E> const char *enumName(E value) {
 }
 
 /// Keeps a parameter out of deduction: the member's type decides.
-template <typename T> struct SameAs { using Type = T; };
+template <typename T> struct SameAs {
+  using Type = T;
+};
 
 using StringMap = std::map<std::string, std::string>;
 
@@ -107,7 +109,8 @@ private:
     template <typename T> void required(const char *key, T &) {
       keys.push_back(key);
     }
-    template <typename T> void optional(const char *key, T &, const typename SameAs<T>::Type &) {
+    template <typename T>
+    void optional(const char *key, T &, const typename SameAs<T>::Type &) {
       keys.push_back(key);
     }
     template <typename T> void list(const char *key, T &) {
@@ -214,10 +217,10 @@ private:
   }
 
   std::string describe() const {
-    std::string text = current->is_structured()
-                           ? std::string(current->type_name())
-                           : current->dump(-1, ' ', false,
-                                           Json::error_handler_t::replace);
+    std::string text =
+        current->is_structured()
+            ? std::string(current->type_name())
+            : current->dump(-1, ' ', false, Json::error_handler_t::replace);
     return printable(text, 60);
   }
 

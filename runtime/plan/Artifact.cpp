@@ -150,8 +150,9 @@ StatusOr<ArtifactReader> ArtifactReader::check(ZipReader zip) {
   WEIR_ASSIGN_OR_RETURN(std::string schema, document.string("schemaHash"));
   if (schema != planSchemaHash())
     return Status(StatusCode::IncompatibleArtifact,
-                  path + ": was written by another version of the compiler "
-                         "(plan schema " +
+                  path +
+                      ": was written by another version of the compiler "
+                      "(plan schema " +
                       printable(schema, 12) + ", expected " +
                       planSchemaHash().substr(0, 12) +
                       "); compile the model again with this version's weir "
@@ -206,17 +207,15 @@ StatusOr<std::optional<std::string_view>>
 ArtifactReader::selectKernels() const {
   Status reason;
   for (const KernelMember &kernels : info.kernels) {
-    Status fit =
-        kernels.architecture == hostArchitecture()
-            ? checkCpuFeatures(kernels.features)
-            : Status(StatusCode::IncompatibleArtifact,
-                     "was compiled for '" +
-                         printable(kernels.architecture, 40) +
-                         "', this machine is '" + hostArchitecture() +
-                         "'; compile the model again on this machine");
+    Status fit = kernels.architecture == hostArchitecture()
+                     ? checkCpuFeatures(kernels.features)
+                     : Status(StatusCode::IncompatibleArtifact,
+                              "was compiled for '" +
+                                  printable(kernels.architecture, 40) +
+                                  "', this machine is '" + hostArchitecture() +
+                                  "'; compile the model again on this machine");
     if (fit.ok()) {
-      WEIR_ASSIGN_OR_RETURN(std::string_view object,
-                            zip.read(kernels.member));
+      WEIR_ASSIGN_OR_RETURN(std::string_view object, zip.read(kernels.member));
       return std::optional<std::string_view>(object);
     }
     reason = std::move(fit).withContext(path() + ": " + kernels.member);

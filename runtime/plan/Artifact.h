@@ -27,8 +27,8 @@ constexpr int64_t artifactFormatVersion = 1;
 
 /// One compiled object and what it needs of the processor.
 struct KernelMember {
-  std::string member;       // "kernels/cpu-0.so"
-  std::string architecture; // "x86_64"
+  std::string member;                // "kernels/cpu-0.so"
+  std::string architecture;          // "x86_64"
   std::vector<std::string> features; // LLVM's names
 };
 

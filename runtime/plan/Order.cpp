@@ -15,8 +15,8 @@ struct Dependence {
 
 /// Where the firings of the actors lie in their streams.
 struct Firings {
-  std::vector<size_t> first;        // per actor, into `begin` and `end`
-  std::vector<int64_t> begin, end;  // positions of steps, per firing
+  std::vector<size_t> first;       // per actor, into `begin` and `end`
+  std::vector<int64_t> begin, end; // positions of steps, per firing
 };
 
 Firings placeFirings(const Entry &entry) {
@@ -33,8 +33,7 @@ Firings placeFirings(const Entry &entry) {
   for (const std::vector<ScheduleItem> &items : entry.schedule) {
     int64_t position = 0;
     for (const ScheduleItem &item : items) {
-      size_t firing =
-          firings.first[item.actor] + std::max(item.microBatch, 0);
+      size_t firing = firings.first[item.actor] + std::max(item.microBatch, 0);
       firings.begin[firing] = position;
       position += static_cast<int64_t>(entry.actors[item.actor].actions.size());
       firings.end[firing] = position;
@@ -106,8 +105,7 @@ EntryOrder orderEntry(const Entry &entry) {
                                        : entry.microBatches - 1;
         if (firing < 0)
           continue;
-        int64_t end =
-            firings.end[firings.first[dependence.actor] + firing];
+        int64_t end = firings.end[firings.first[dependence.actor] + firing];
         needed[other.stream] = std::max(needed[other.stream], end);
       }
       auto firstWait = static_cast<int>(order.waits.size());
@@ -126,8 +124,8 @@ EntryOrder orderEntry(const Entry &entry) {
         step.microBatch = microBatch;
         step.firstWait = firstWait;
         step.numWaits = i == 0 ? numWaits : 0;
-        step.signals = entry.actions[step.action].kind ==
-                       Action::Kind::Collective;
+        step.signals =
+            entry.actions[step.action].kind == Action::Kind::Collective;
         steps.push_back(step);
       }
     }

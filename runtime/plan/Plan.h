@@ -30,9 +30,9 @@ struct MeshAxis {
 };
 
 /// An integer that every rank computes from its coordinates at load. A
-/// dimension of `size` elements split over `axes` in order (each split gives the
-/// first `n mod k` coordinates one element more) has, at these coordinates, an
-/// extent and an offset; `Constant` is `size` itself.
+/// dimension of `size` elements split over `axes` in order (each split gives
+/// the first `n mod k` coordinates one element more) has, at these coordinates,
+/// an extent and an offset; `Constant` is `size` itself.
 struct ScalarExpr {
   enum class Kind { Constant, Extent, Offset };
   Kind kind = Kind::Constant;
@@ -74,8 +74,8 @@ struct Segment {
 /// `bufferAlignment`. `slots` copies lie `slotStride` bytes apart; a firing
 /// for micro-batch j uses slot j mod slots. A buffer bound to a caller's tensor
 /// (`binding` >= 0, an index into the entry's inputs, or its outputs when
-/// `bindingIsOutput`) uses the caller's memory: an input on all ranks, an output
-/// on rank 0; elsewhere it uses its place in the segment.
+/// `bindingIsOutput`) uses the caller's memory: an input on all ranks, an
+/// output on rank 0; elsewhere it uses its place in the segment.
 struct Buffer {
   std::string name; // site of the value, for reports
   int segment = -1; // -1: only ever the caller's memory
@@ -138,7 +138,7 @@ struct Action {
   /// Kernel: in the order of its argument list (reads, then writes).
   /// Contract: A, B, C. Collective: in, out. Fill: the destination.
   std::vector<BufferRef> buffers;
-  int numReads = 0; // how many of `buffers` are only read
+  int numReads = 0;         // how many of `buffers` are only read
   std::vector<int> scalars; // Kernel: indices into Entry::scalars
   int64_t chunks = 1;       // Kernel: parallel chunks, fixed by the compiler
   Contract contract;
@@ -194,7 +194,7 @@ struct Binding {
 struct Entry {
   std::string name; // "train", "evaluate", "forward"
   int64_t microBatches = 1;
-  std::vector<Binding> inputs;  // rank-0 ones are the run-time scalars
+  std::vector<Binding> inputs; // rank-0 ones are the run-time scalars
   std::vector<Binding> outputs;
   std::vector<ScalarExpr> scalars;
   std::vector<Buffer> buffers;
@@ -212,7 +212,8 @@ struct Entry {
 struct Initializer {
   enum class Kind { Constant, Normal, Uniform };
   Kind kind = Kind::Constant;
-  double a = 0, b = 0; // Constant: a. Normal: mean a, standard deviation b. Uniform: [a, b)
+  double a = 0, b = 0; // Constant: a. Normal: mean a, standard deviation b.
+                       // Uniform: [a, b)
 };
 
 struct Variable {
@@ -234,7 +235,8 @@ struct Plan {
   int teamSize = 1; // threads of a rank; a constant of the plan
   std::vector<Segment> segments;
   std::vector<Variable> variables;
-  /// Buffers of an entry that are variables refer to them by segment and offset.
+  /// Buffers of an entry that are variables refer to them by segment and
+  /// offset.
   std::vector<Entry> entries;
 
   int64_t numRanks() const;
@@ -249,8 +251,8 @@ std::string printPlan(const Plan &plan);
 std::string planSchemaHash();
 /// Structure: indices in range, places inside segments, extents within
 /// capacities, schedules that fire each actor as often as it should; then
-/// liveness: the waits of one step (collectives join their ranks) have no cycle,
-/// reported by the actors on it.
+/// liveness: the waits of one step (collectives join their ranks) have no
+/// cycle, reported by the actors on it.
 Status verifyPlan(const Plan &plan);
 
 /// The largest value of an expression over all coordinates.
@@ -259,7 +261,8 @@ int64_t largestValue(const ScalarExpr &expr, const std::vector<MeshAxis> &mesh);
 int64_t evaluate(const ScalarExpr &expr, const std::vector<MeshAxis> &mesh,
                  const std::vector<int64_t> &coordinates);
 /// Coordinates of a rank on the space axes; the time axis reads 0.
-std::vector<int64_t> rankCoordinates(int64_t rank, const std::vector<MeshAxis> &mesh);
+std::vector<int64_t> rankCoordinates(int64_t rank,
+                                     const std::vector<MeshAxis> &mesh);
 
 } // namespace weir::plan
 

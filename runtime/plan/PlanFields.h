@@ -9,9 +9,9 @@
 namespace weir::plan {
 
 WEIR_ENUM_NAMES(DType, {DType::F32, "f32"}, {DType::F64, "f64"},
-                {DType::F16, "f16"}, {DType::BF16, "bf16"},
-                {DType::I64, "i64"}, {DType::I32, "i32"}, {DType::I8, "i8"},
-                {DType::U8, "u8"}, {DType::I1, "i1"});
+                {DType::F16, "f16"}, {DType::BF16, "bf16"}, {DType::I64, "i64"},
+                {DType::I32, "i32"}, {DType::I8, "i8"}, {DType::U8, "u8"},
+                {DType::I1, "i1"});
 WEIR_ENUM_NAMES(Combiner, {Combiner::Sum, "sum"}, {Combiner::Max, "max"},
                 {Combiner::Min, "min"});
 WEIR_ENUM_NAMES(ScalarExpr::Kind, {ScalarExpr::Kind::Constant, "constant"},

@@ -55,7 +55,8 @@ private:
     std::string text = "the plan is malformed: " + join(errors, "\n  ");
     if (suppressed)
       text += "\n  and " + std::to_string(suppressed) + " more";
-    return invalidInput(text + "\n  (write the artifact again with weir compile)");
+    return invalidInput(text +
+                        "\n  (write the artifact again with weir compile)");
   }
 
   static std::string item(const char *kind, size_t index,
@@ -134,8 +135,7 @@ private:
   bool checkPlace(int segment, int64_t offset, int64_t bytes,
                   const std::string &where) {
     if (segment < 0 || segment >= static_cast<int>(plan.segments.size())) {
-      error(where + ": segment " + std::to_string(segment) +
-            " does not exist");
+      error(where + ": segment " + std::to_string(segment) + " does not exist");
       return false;
     }
     if (offset % bufferAlignment != 0) {
@@ -279,8 +279,9 @@ private:
     if (buffer.slots > 1 && (buffer.slotStride < buffer.bytes ||
                              buffer.slotStride % bufferAlignment != 0 ||
                              buffer.slotStride > maxBytes))
-      return error(where + ": expects a slot stride of at least its bytes and "
-                           "a multiple of " +
+      return error(where +
+                   ": expects a slot stride of at least its bytes and "
+                   "a multiple of " +
                    std::to_string(bufferAlignment));
     if (buffer.binding >= 0) {
       const std::vector<Binding> &bindings =
@@ -439,8 +440,8 @@ private:
     return true;
   }
 
-  void checkKernel(const Entry &entry, const Action &action,
-                   bool perMicroBatch, const std::string &where) {
+  void checkKernel(const Entry &entry, const Action &action, bool perMicroBatch,
+                   const std::string &where) {
     if (action.symbol.empty())
       error(where + ": a kernel expects a symbol");
     if (action.chunks < 1 || action.chunks > (int64_t(1) << 32))
@@ -478,8 +479,8 @@ private:
                              bool perMicroBatch, const std::string &where) {
     if (action.collective < 0 ||
         action.collective >= static_cast<int>(entry.collectives.size()))
-      return error(where + ": collective " +
-                   std::to_string(action.collective) + " does not exist");
+      return error(where + ": collective " + std::to_string(action.collective) +
+                   " does not exist");
     if (action.buffers.size() != 2 || action.numReads != 1)
       return error(where + ": a collective expects buffers in and out");
     const Collective &collective = entry.collectives[action.collective];
@@ -489,14 +490,14 @@ private:
           (usesTime(dim.inAxes) || usesTime(dim.outAxes)))
         return error(where + ": fires once a step, but its collective depends "
                              "on the micro-batch");
-      in.push_back({largestValue({ScalarExpr::Kind::Extent, dim.logical,
-                                  dim.inAxes},
-                                 plan.mesh),
-                    dim.inStride});
-      out.push_back({largestValue({ScalarExpr::Kind::Extent, dim.logical,
-                                   dim.outAxes},
-                                  plan.mesh),
-                     dim.outStride});
+      in.push_back(
+          {largestValue({ScalarExpr::Kind::Extent, dim.logical, dim.inAxes},
+                        plan.mesh),
+           dim.inStride});
+      out.push_back(
+          {largestValue({ScalarExpr::Kind::Extent, dim.logical, dim.outAxes},
+                        plan.mesh),
+           dim.outStride});
     }
     int64_t size = byteSize(collective.dtype);
     checkRegion(entry, action.buffers[0], in, size, where + ": in");
@@ -532,8 +533,7 @@ private:
       int &slot =
           seen[action.collective].action[static_cast<int>(action.phase)];
       if (slot >= 0)
-        error(item("action", i, action.site) +
-              ": this phase of collective " +
+        error(item("action", i, action.site) + ": this phase of collective " +
               std::to_string(action.collective) + " occurs twice");
       slot = static_cast<int>(i);
     }
@@ -680,8 +680,8 @@ private:
                          preceding) &&
           passed[action.collective * 4 + static_cast<int>(preceding)] <=
               step.microBatch) {
-        blockedOn[stream] = phaseStreams[action.collective * 4 +
-                                         static_cast<int>(preceding)];
+        blockedOn[stream] =
+            phaseStreams[action.collective * 4 + static_cast<int>(preceding)];
         return false;
       }
       return true;

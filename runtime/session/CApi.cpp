@@ -239,8 +239,7 @@ weir_status_t *weir_session_create(const weir_program_t *program,
       chosen.traced = options->traced != 0;
       chosen.watchdogSeconds = options->watchdog_seconds;
     }
-    WEIR_ASSIGN_OR_RETURN(auto made,
-                          Session::create(program->program, chosen));
+    WEIR_ASSIGN_OR_RETURN(auto made, Session::create(program->program, chosen));
     *session = new weir_session{std::move(made)};
     return weir::okStatus();
   });

@@ -45,8 +45,8 @@ Program::load(std::shared_ptr<Runtime> runtime,
   WEIR_ASSIGN_OR_RETURN(std::optional<std::string_view> object,
                         reader.selectKernels());
   if (object) {
-    WEIR_ASSIGN_OR_RETURN(program->library, device::KernelLibrary::load(
-                                                *object, reader.path()));
+    WEIR_ASSIGN_OR_RETURN(program->library,
+                          device::KernelLibrary::load(*object, reader.path()));
     program->hasKernels = true;
   }
   for (size_t i = 0; i < program->thePlan.variables.size(); ++i)

@@ -91,8 +91,7 @@ Session::create(std::shared_ptr<const Program> program,
                                 &session->shared->runtime().pool(),
                                 session->failure, executorOptions);
     if (!executor.ok())
-      return std::move(executor).status().withContext(
-          session->shared->path());
+      return std::move(executor).status().withContext(session->shared->path());
     session->executors.push_back(*std::move(executor));
     Bindings &bound = session->bindings.emplace_back();
     bound.inputs.assign(entry.inputs.size(), nullptr);
@@ -116,7 +115,8 @@ StatusOr<size_t> Session::findBinding(size_t entry, const std::string &name,
     names.push_back("'" + binding.name + "'");
   return invalidInput("entry '" + target.name + "' has no " +
                       (output ? "output '" : "input '") + printable(name, 80) +
-                      "'; it has " + (names.empty() ? "none" : join(names, ", ")));
+                      "'; it has " +
+                      (names.empty() ? "none" : join(names, ", ")));
 }
 
 Status Session::checkBytes(size_t entry, size_t binding, bool output,
@@ -315,14 +315,15 @@ Status Session::writeTrace(const std::string &entry,
             executor.timing(rank, static_cast<int>(stream), at);
         bool collective = action.kind == plan::Action::Kind::Collective;
         writer.beginObject()
-            .member("name", collective ? plan::describeAction(action)
-                                       : action.site)
+            .member("name",
+                    collective ? plan::describeAction(action) : action.site)
             .member("cat", kinds[static_cast<int>(action.kind)])
             .member("ph", "X")
             .member("pid", rank)
             .member("tid", static_cast<int64_t>(stream))
             .member("ts", static_cast<double>(timing.begin) / 1000)
-            .member("dur", static_cast<double>(timing.end - timing.begin) / 1000)
+            .member("dur",
+                    static_cast<double>(timing.end - timing.begin) / 1000)
             .key("args")
             .beginObject()
             .member("micro-batch", steps[at].microBatch)

@@ -25,7 +25,8 @@ struct SessionOptions {
 
 struct LoadOptions {
   /// Pass over tensors that are no variables. Otherwise they are an error
-  /// unless the artifact's manifest says that the model's checkpoints hold them.
+  /// unless the artifact's manifest says that the model's checkpoints hold
+  /// them.
   bool allowExtra = false;
   /// Leave variables alone that the checkpoint lacks.
   bool allowMissing = false;
@@ -95,8 +96,9 @@ public:
   //===--------------------------------------------------------------------===//
 
   /// Binds the caller's memory to a whole input or output: row-major, `bytes`
-  /// exactly its size, alive until it is bound anew or the session ends. Nothing
-  /// is copied. An output with null `data` goes back to the session's own memory.
+  /// exactly its size, alive until it is bound anew or the session ends.
+  /// Nothing is copied. An output with null `data` goes back to the session's
+  /// own memory.
   Status bindInput(const std::string &entry, const std::string &name,
                    const void *data, int64_t bytes);
   Status bindOutput(const std::string &entry, const std::string &name,
@@ -140,16 +142,15 @@ private:
     bool ranBefore = false;
   };
 
-  Session(std::shared_ptr<const Program> program,
-          const SessionOptions &options)
+  Session(std::shared_ptr<const Program> program, const SessionOptions &options)
       : shared(std::move(program)), options(options) {}
 
   const plan::Plan &plan() const { return shared->plan(); }
   /// Calls `visit(rank, box)` for the ranks that hold distinct parts of a
   /// variable, the box leading from the logical tensor to the shard.
-  Status forShards(const plan::Variable &variable,
-                   const std::function<Status(int64_t, const comm::Box &)>
-                       &visit) const;
+  Status forShards(
+      const plan::Variable &variable,
+      const std::function<Status(int64_t, const comm::Box &)> &visit) const;
   /// Copies the shards of those ranks to all others.
   void replicate(const plan::Variable &variable);
   void initializeVariable(const plan::Variable &variable, uint32_t seed);

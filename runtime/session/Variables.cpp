@@ -106,9 +106,8 @@ double initialValue(const Initializer &init, uint32_t key, uint32_t seed,
   case Initializer::Kind::Normal:
     return init.a + init.b * normal(key, seed, index);
   case Initializer::Kind::Uniform:
-    return init.a + (init.b - init.a) *
-                        static_cast<double>(
-                            uniform01(randomWord(key, seed, 0, index)));
+    return init.a + (init.b - init.a) * static_cast<double>(uniform01(
+                                            randomWord(key, seed, 0, index)));
   }
   return 0;
 }
@@ -135,8 +134,7 @@ Status Session::forShards(
   for (int64_t rank = 0; rank < plan().numRanks(); ++rank) {
     if (firstHolder(plan(), variable, rank) != rank)
       continue;
-    std::vector<int64_t> coordinates =
-        plan::rankCoordinates(rank, plan().mesh);
+    std::vector<int64_t> coordinates = plan::rankCoordinates(rank, plan().mesh);
     Box box;
     int64_t logicalStride = 1, localStride = 1;
     for (size_t i = variable.layout.dims.size(); i-- > 0;) {
@@ -316,10 +314,9 @@ Status Session::loadTensors(const std::string &path,
                          ref.tensor->typeText() + ", expected shape " +
                          shapeText(stored.shape));
     else if (!readable)
-      problems.push_back(
-          "tensor '" + stored.name + "' is " + ref.tensor->typeText() +
-          ", which cannot become " +
-          std::string(plan::name(type)));
+      problems.push_back("tensor '" + stored.name + "' is " +
+                         ref.tensor->typeText() + ", which cannot become " +
+                         std::string(plan::name(type)));
   }
   if (!load.allowExtra)
     for (const std::string &name : set.names()) {
@@ -351,9 +348,9 @@ Status Session::loadTensors(const std::string &path,
       continue;
     const uint8_t *data = ref.file->data(*ref.tensor);
     StoredType same = storedTypeOf(stored.variable->layout.dtype);
-    bool aligned = reinterpret_cast<uintptr_t>(data) %
-                       storedTypeSize(ref.tensor->type) ==
-                   0;
+    bool aligned =
+        reinterpret_cast<uintptr_t>(data) % storedTypeSize(ref.tensor->type) ==
+        0;
     if (ref.tensor->type == same && aligned) {
       scatter(*stored.variable, reinterpret_cast<const std::byte *>(data));
       continue;
@@ -392,8 +389,7 @@ Session::saveTensors(const std::string &path,
   return writer.finish();
 }
 
-Status Session::loadWeights(const std::string &path,
-                            const LoadOptions &load) {
+Status Session::loadWeights(const std::string &path, const LoadOptions &load) {
   return loadTensors(path, storedVariables(), load);
 }
 

@@ -94,6 +94,11 @@ void TrainScalars::set(const StepState &state) {
   for (const Slot &slot : bound) {
     Value &value = values[slot.input];
     auto real = [&](double x) { value.f32 = static_cast<float>(x); };
+    // The program has the betas in f32, and 1 - 0.999f differs from 0.001 by
+    // 1e-5 of itself: the correction must start from the same number.
+    auto correction = [&](double beta) {
+      real(1 - std::pow(static_cast<double>(static_cast<float>(beta)), t));
+    };
     switch (value.kind) {
     case Kind::Seed:
       // Seeds go up to 2^32 - 1: the bits are what counts.
@@ -118,10 +123,10 @@ void TrainScalars::set(const StepState &state) {
       real(optimizer.eps);
       break;
     case Kind::Correction1:
-      real(1 - std::pow(optimizer.beta1, t));
+      correction(optimizer.beta1);
       break;
     case Kind::Correction2:
-      real(1 - std::pow(optimizer.beta2, t));
+      correction(optimizer.beta2);
       break;
     case Kind::MaxNorm:
       real(job.clip);

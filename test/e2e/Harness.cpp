@@ -75,7 +75,8 @@ std::string Variant::name() const {
   for (char &c : text)
     if (c == '=' || c == ',')
       c = '_';
-  return text + "_mb" + std::to_string(microBatches);
+  text += "_mb" + std::to_string(microBatches);
+  return threads == 1 ? text : text + "_team" + std::to_string(threads);
 }
 
 StatusOr<std::string> compile(const Golden &golden, const Variant &variant,
@@ -93,6 +94,8 @@ StatusOr<std::string> compile(const Golden &golden, const Variant &variant,
   job.member("mesh", variant.mesh);
   job.member("dropout", variant.dropout);
   job.member("clip", golden.clip);
+  if (variant.mesh.empty())
+    job.member("threads", variant.threads);
   job.endObject();
   WEIR_RETURN_IF_ERROR(writeFile(stem + ".json", job.take()));
   std::string command = std::string(WEIR_COMPILE) + " " + stem + ".json -o " + stem + ".weir" +

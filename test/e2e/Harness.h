@@ -39,6 +39,7 @@ struct Variant {
   bool gradients = false;
   std::string modelFolder = "model";
   int64_t batch = 0; // 0: the golden's
+  int64_t threads = 1; // team of a one-rank plan
   std::string name() const;
 };
 

@@ -84,9 +84,13 @@ TEST_P(Losses, EqualPyTorchAtEveryStep) {
 
 std::vector<LossCase> lossCases() {
   std::vector<LossCase> cases;
-  for (const char *name : goldenNames)
+  for (const char *name : goldenNames) {
     for (const Variant &variant : allVariants())
       cases.push_back({name, variant});
+    Variant team;
+    team.threads = 2;
+    cases.push_back({name, team});
+  }
   return cases;
 }
 

@@ -59,7 +59,9 @@ void *operator new[](std::size_t size, std::align_val_t alignment) {
 }
 void operator delete(void *pointer) noexcept { std::free(pointer); }
 void operator delete[](void *pointer) noexcept { std::free(pointer); }
-void operator delete(void *pointer, std::size_t) noexcept { std::free(pointer); }
+void operator delete(void *pointer, std::size_t) noexcept {
+  std::free(pointer);
+}
 void operator delete[](void *pointer, std::size_t) noexcept {
   std::free(pointer);
 }

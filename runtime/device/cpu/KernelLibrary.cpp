@@ -56,8 +56,8 @@ StatusOr<PrivateFile> storeTemporary(std::string_view object) {
   const char *folder = std::getenv("TMPDIR");
   PrivateFile file;
   file.temporary = true;
-  file.path = std::string(folder && *folder ? folder : "/tmp") +
-              "/weir-kernels-XXXXXX";
+  file.path =
+      std::string(folder && *folder ? folder : "/tmp") + "/weir-kernels-XXXXXX";
   file.descriptor = mkostemp(file.path.data(), O_CLOEXEC); // mode 0600
   if (file.descriptor < 0)
     return runtimeError("cannot make a file for the kernels in " + file.path +

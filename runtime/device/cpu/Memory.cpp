@@ -48,8 +48,7 @@ StatusOr<Memory> Memory::allocate(int64_t bytes, bool guarded) {
   uintptr_t aligned = roundUp(address + front, alignment);
   memory.start = memory.mapping + (aligned - address);
   if (alignment == hugePageBytes)
-    madvise(memory.start, bytes / hugePageBytes * hugePageBytes,
-            MADV_HUGEPAGE);
+    madvise(memory.start, bytes / hugePageBytes * hugePageBytes, MADV_HUGEPAGE);
   if (guarded) {
     std::memset(memory.start - guardBytes, guardPattern, guardBytes);
     std::memset(memory.start + bytes, guardPattern, guardBytes);

@@ -11,8 +11,8 @@
 namespace weir::device {
 
 /// Page-aligned, zeroed host memory straight from the system. Pages that are
-/// never touched cost nothing. A guarded one has a zone of known bytes on either
-/// side, the one behind starting at the very byte after the end.
+/// never touched cost nothing. A guarded one has a zone of known bytes on
+/// either side, the one behind starting at the very byte after the end.
 class Memory {
 public:
   /// Bytes of each guard zone.
@@ -29,8 +29,8 @@ public:
   int64_t bytes() const { return size; }
   bool guarded() const { return hasGuards; }
 
-  /// RuntimeError naming the distance from `name` to the first overwritten guard
-  /// byte. Ok without guards.
+  /// RuntimeError naming the distance from `name` to the first overwritten
+  /// guard byte. Ok without guards.
   Status checkGuards(const std::string &name) const;
 
 private:

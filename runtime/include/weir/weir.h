@@ -15,18 +15,17 @@
  *   if (!status) status = weir_session_load_weights(session, "weights", 0);
  *   if (!status) status = weir_session_bind_input(session, "forward", "tokens",
  *                                                 tokens, sizeof(tokens));
- *   if (!status) status = weir_session_bind_output(session, "forward", "logits",
- *                                                  logits, sizeof(logits));
- *   if (!status) status = weir_session_run(session, "forward");
- *   if (status) fprintf(stderr, "%s\n", weir_status_message(status));
- *   weir_status_free(status);
+ *   if (!status) status = weir_session_bind_output(session, "forward",
+ * "logits", logits, sizeof(logits)); if (!status) status =
+ * weir_session_run(session, "forward"); if (status) fprintf(stderr, "%s\n",
+ * weir_status_message(status)); weir_status_free(status);
  *   weir_session_free(session);
  *   weir_program_free(program);
  *   weir_runtime_free(runtime);
  *
  * Conventions
- *   - Functions that can fail return a weir_status_t*: NULL is success, anything
- *     else is owned by the caller and freed with weir_status_free.
+ *   - Functions that can fail return a weir_status_t*: NULL is success,
+ * anything else is owned by the caller and freed with weir_status_free.
  *   - Handles are owned by the caller and freed with their `_free` function,
  *     which takes NULL. They hold what they were made from: a program may be
  *     freed before its sessions.
@@ -85,8 +84,8 @@ WEIR_API const char *weir_version(void);
 
 /* ---- Runtime ------------------------------------------------------------ */
 
-/* Starts worker threads: `workers` of them, the calling one included, or one for
- * each core that the process may use where it is 0. */
+/* Starts worker threads: `workers` of them, the calling one included, or one
+ * for each core that the process may use where it is 0. */
 WEIR_API weir_status_t *weir_runtime_create(int workers,
                                             weir_runtime_t **runtime);
 WEIR_API void weir_runtime_free(weir_runtime_t *runtime);
@@ -113,7 +112,8 @@ typedef enum weir_dtype {
   WEIR_BOOL = 8
 } weir_dtype_t;
 
-/* A tensor as it must be bound: the strings and the shape belong to the program.
+/* A tensor as it must be bound: the strings and the shape belong to the
+ * program.
  */
 typedef struct weir_tensor_info {
   const char *name;
@@ -195,8 +195,8 @@ WEIR_API weir_status_t *weir_session_write_variable(weir_session_t *session,
 
 /* Binds the caller's memory to an input or output of an entry. Nothing is
  * copied: runs read and write this very memory, which must stay until it is
- * bound anew or the session is freed. `bytes` must be the tensor's size. Outputs
- * that are not bound are kept by the session. */
+ * bound anew or the session is freed. `bytes` must be the tensor's size.
+ * Outputs that are not bound are kept by the session. */
 WEIR_API weir_status_t *weir_session_bind_input(weir_session_t *session,
                                                 const char *entry,
                                                 const char *name,
@@ -211,8 +211,8 @@ WEIR_API weir_status_t *weir_session_set_scalar(weir_session_t *session,
                                                 const char *entry,
                                                 const char *name, double value);
 
-/* Runs one step of an entry and returns when it is complete. Every input must be
- * bound or set. After a failure inside the run the session is spent. */
+/* Runs one step of an entry and returns when it is complete. Every input must
+ * be bound or set. After a failure inside the run the session is spent. */
 WEIR_API weir_status_t *weir_session_run(weir_session_t *session,
                                          const char *entry);
 /* Ends the running call, and all to come, with WEIR_STOPPED. Any thread. */

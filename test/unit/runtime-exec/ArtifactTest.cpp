@@ -24,8 +24,7 @@ Plan smallPlan() {
   int stream = b.stream("compute");
   int x = b.input("x", {8}), y = b.output("y", {8});
   int eight = b.constant(8), zero = b.constant(0);
-  b.once("main", stream,
-         {b.kernel("act", "twice", {x}, {y}, {eight, zero})});
+  b.once("main", stream, {b.kernel("act", "twice", {x}, {y}, {eight, zero})});
   return b.plan;
 }
 
@@ -101,8 +100,7 @@ TEST(Artifact, HoldsWhatWasPutIn) {
   EXPECT_EQ(manifest.ignoredWeights.at(0), "*.attn.bias");
   ASSERT_EQ(manifest.entries.size(), 1u);
   EXPECT_EQ(manifest.entries[0].inputs.at(0).name, "x");
-  EXPECT_EQ(manifest.entries[0].outputs.at(0).shape,
-            (std::vector<int64_t>{8}));
+  EXPECT_EQ(manifest.entries[0].outputs.at(0).shape, (std::vector<int64_t>{8}));
   EXPECT_EQ(manifest.members.size(), 3u);
   StatusOr<Plan> plan = reader->readPlan();
   ASSERT_TRUE(plan.ok()) << plan.status().message();
@@ -143,8 +141,7 @@ TEST(Artifact, TheFirstRunnableKernelsAreTaken) {
   StatusOr<ArtifactWriter> writer = ArtifactWriter::create(path);
   ASSERT_TRUE(writer.ok());
   ASSERT_TRUE(writer->addPlan(smallPlan()).ok());
-  ASSERT_TRUE(
-      writer->addKernels("new", hostArchitecture(), {"quantum"}).ok());
+  ASSERT_TRUE(writer->addKernels("new", hostArchitecture(), {"quantum"}).ok());
   ASSERT_TRUE(writer->addKernels("old", hostArchitecture(), {}).ok());
   ASSERT_TRUE(writer->finish().ok());
   StatusOr<ArtifactReader> reader = ArtifactReader::open(path);

@@ -17,7 +17,8 @@ namespace {
 
 std::string makeArtifact() {
   PlanBuilder b({{"dp", 2}});
-  b.plan.segments.push_back({"parameters", plan::Segment::Kind::Parameters, 64});
+  b.plan.segments.push_back(
+      {"parameters", plan::Segment::Kind::Parameters, 64});
   plan::Variable variable;
   variable.name = "model::w";
   variable.layout.dims = {{5, 3, {0}}};
@@ -62,8 +63,9 @@ TEST(CApi, LoadsRunsAndReads) {
   weir_session_t *session = nullptr;
   ASSERT_EQ(codeOf(weir_runtime_create(2, &runtime)), WEIR_OK);
   std::string message;
-  ASSERT_EQ(codeOf(weir_program_load(runtime, path.c_str(), &program), &message),
-            WEIR_OK)
+  ASSERT_EQ(
+      codeOf(weir_program_load(runtime, path.c_str(), &program), &message),
+      WEIR_OK)
       << message;
   EXPECT_EQ(weir_program_rank_count(program), 2u);
   ASSERT_EQ(weir_program_entry_count(program), 1u);
@@ -149,7 +151,8 @@ TEST(CApi, RunsAllocateNothing) {
   weir_program_t *program = nullptr;
   weir_session_t *session = nullptr;
   ASSERT_EQ(codeOf(weir_runtime_create(2, &runtime)), WEIR_OK);
-  ASSERT_EQ(codeOf(weir_program_load(runtime, path.c_str(), &program)), WEIR_OK);
+  ASSERT_EQ(codeOf(weir_program_load(runtime, path.c_str(), &program)),
+            WEIR_OK);
   ASSERT_EQ(codeOf(weir_session_create(program, nullptr, &session)), WEIR_OK);
   float x[6] = {};
   ASSERT_EQ(codeOf(weir_session_bind_input(session, "forward", "x", x, 24)),
@@ -183,17 +186,18 @@ TEST(CApi, MisuseIsAStatus) {
   EXPECT_EQ(codeOf(weir_runtime_create(-4, &runtime)), WEIR_COMMAND_LINE);
   ASSERT_EQ(codeOf(weir_runtime_create(0, &runtime)), WEIR_OK);
   weir_program_t *program = nullptr;
-  EXPECT_EQ(codeOf(weir_program_load(runtime, "/nonexistent/model.weir",
-                                     &program),
-                   &message),
-            WEIR_INVALID_INPUT);
+  EXPECT_EQ(
+      codeOf(weir_program_load(runtime, "/nonexistent/model.weir", &program),
+             &message),
+      WEIR_INVALID_INPUT);
   EXPECT_NE(message.find("/nonexistent/model.weir"), std::string::npos);
   EXPECT_EQ(codeOf(weir_program_load(runtime, nullptr, &program), &message),
             WEIR_COMMAND_LINE);
   EXPECT_EQ(message, "path is NULL");
   weir_session_options_t options = {};
   std::string path = makeArtifact();
-  ASSERT_EQ(codeOf(weir_program_load(runtime, path.c_str(), &program)), WEIR_OK);
+  ASSERT_EQ(codeOf(weir_program_load(runtime, path.c_str(), &program)),
+            WEIR_OK);
   weir_session_t *session = nullptr;
   EXPECT_EQ(codeOf(weir_session_create(program, &options, &session), &message),
             WEIR_COMMAND_LINE);

@@ -41,9 +41,8 @@ struct World {
       at.back() = microBatch;
     std::vector<Interval> result;
     for (const CollectiveDim &dim : collective().dims)
-      result.push_back(intervalOf(dim.logical,
-                                  output ? dim.outAxes : dim.inAxes, plan.mesh,
-                                  at));
+      result.push_back(intervalOf(
+          dim.logical, output ? dim.outAxes : dim.inAxes, plan.mesh, at));
     return result;
   }
 
@@ -147,8 +146,8 @@ struct World {
       size_t phases = entry().actions.size();
       for (size_t left = phases * ranks, idle = 0; left > 0;) {
         int64_t rank = random.below(ranks);
-        const Action &action = entry().actions[std::min(next[rank],
-                                                        phases - 1)];
+        const Action &action =
+            entry().actions[std::min(next[rank], phases - 1)];
         if (next[rank] == phases ||
             !collectives.ready(action, rank, static_cast<int>(j))) {
           ASSERT_LT(++idle, 100000u) << what << ": no rank is ready";
@@ -179,16 +178,17 @@ struct World {
 };
 
 /// Dimensions laid out row-major over capacities, the output with gaps.
-std::vector<CollectiveDim>
-dimsOf(const std::vector<MeshAxis> &mesh, const std::vector<int64_t> &sizes,
-       const std::vector<std::vector<int>> &inAxes,
-       const std::vector<std::vector<int>> &outAxes, int64_t gap) {
+std::vector<CollectiveDim> dimsOf(const std::vector<MeshAxis> &mesh,
+                                  const std::vector<int64_t> &sizes,
+                                  const std::vector<std::vector<int>> &inAxes,
+                                  const std::vector<std::vector<int>> &outAxes,
+                                  int64_t gap) {
   std::vector<CollectiveDim> dims(sizes.size());
   int64_t inStride = 1, outStride = gap > 0 ? 2 : 1;
   for (size_t i = sizes.size(); i-- > 0;) {
     dims[i] = {sizes[i], inAxes[i], outAxes[i], inStride, outStride};
-    inStride *= largestValue({ScalarExpr::Kind::Extent, sizes[i], inAxes[i]},
-                             mesh);
+    inStride *=
+        largestValue({ScalarExpr::Kind::Extent, sizes[i], inAxes[i]}, mesh);
     outStride = outStride * largestValue({ScalarExpr::Kind::Extent, sizes[i],
                                           outAxes[i]},
                                          mesh) +
@@ -334,8 +334,8 @@ TEST(Collectives, SumsAreTakenInTheOrderOfRanks) {
     data.emplace_back(40, value);
   for (const Action &action : world.entry().actions)
     for (int64_t rank : {2, 0, 1})
-      (*collectives)->run(action, rank, 0, data[rank].data(),
-                          data[rank].data());
+      (*collectives)
+          ->run(action, rank, 0, data[rank].data(), data[rank].data());
   for (const std::vector<float> &result : data)
     for (float value : result)
       EXPECT_EQ(value, 1);
@@ -359,8 +359,9 @@ TEST(Collectives, WhatCannotWorkIsRefusedAtLoad) {
   Status status = statusOf(lacking);
   EXPECT_EQ(status.code(), StatusCode::InvalidInput);
   EXPECT_NE(status.message().find("'site'"), std::string::npos);
-  EXPECT_NE(status.message().find("needs 8 elements of which its group holds 4"),
-            std::string::npos)
+  EXPECT_NE(
+      status.message().find("needs 8 elements of which its group holds 4"),
+      std::string::npos)
       << status.message();
   Collective split;
   split.axes = {0};

@@ -174,9 +174,8 @@ TEST(Contract, RandomStridesAgreeWithPlainLoops) {
 
 TEST(Contract, LargeProductsAreDividedAmongTheTeam) {
   Random random(5);
-  for (auto [m, n, k] : {std::array<int64_t, 3>{130, 257, 96},
-                         {300, 40, 129},
-                         {7, 4000, 64}})
+  for (auto [m, n, k] :
+       {std::array<int64_t, 3>{130, 257, 96}, {300, 40, 129}, {7, 4000, 64}})
     for (bool transposedC : {false, true}) {
       Case test;
       test.extents = {m, n, k};

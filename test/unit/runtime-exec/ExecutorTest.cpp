@@ -59,8 +59,8 @@ public:
   std::unique_ptr<Executor> executor;
 };
 
-/// Splits x over dp and micro-batches, doubles each piece on one stream, sums up
-/// on another, and shares the sum of all.
+/// Splits x over dp and micro-batches, doubles each piece on one stream, sums
+/// up on another, and shares the sum of all.
 Plan pipeline(int64_t ranks, int64_t microBatches, int slots, int64_t size) {
   PlanBuilder b({{"dp", ranks}, {"mb", microBatches, true}}, microBatches);
   int compute = b.stream("compute"), comm = b.stream("comm");
@@ -181,7 +181,7 @@ TEST(Executor, CollectivesOfASquareMeshRunOnThreads) {
   int stream = b.stream("main");
   // in: [S0(x), S1(y)] of 5 x 7
   int in = b.buffer("in", 3 * 4 * 4);
-  int gathered = b.buffer("gathered", 5 * 4 * 4);  // [B, S1(y)]
+  int gathered = b.buffer("gathered", 5 * 4 * 4);   // [B, S1(y)]
   int exchanged = b.buffer("exchanged", 3 * 7 * 4); // [S0(y), B]
   int scattered = b.buffer("scattered", 2 * 7 * 4); // [S0(y,x), B], summed
   Collective gather;
@@ -226,8 +226,8 @@ TEST(Executor, CollectivesOfASquareMeshRunOnThreads) {
 }
 
 TEST(Executor, ContractionsUseTheExtentsOfEachRankAndMicroBatch) {
-  // The rows of x transposed times x are summed over; they are split over dp and
-  // micro-batches, and some parts are empty.
+  // The rows of x transposed times x are summed over; they are split over dp
+  // and micro-batches, and some parts are empty.
   PlanBuilder b({{"dp", 4}, {"mb", 3, true}}, 3);
   int stream = b.stream("main");
   int x = b.input("x", {9, 5});
@@ -262,7 +262,8 @@ TEST(Executor, ContractionsUseTheExtentsOfEachRankAndMicroBatch) {
   std::vector<float> data = wholeNumbers(45), result(25), expected(25, 0);
   for (int64_t rank = 0; rank < 4; ++rank)
     for (int64_t j = 0; j < 3; ++j) {
-      int64_t extent = evaluate(b.entry().scalars[rows], b.plan.mesh, {rank, j});
+      int64_t extent =
+          evaluate(b.entry().scalars[rows], b.plan.mesh, {rank, j});
       for (int64_t k = 0; k < extent; ++k)
         for (int64_t m = 0; m < 5; ++m)
           for (int64_t n = 0; n < 5; ++n)
@@ -289,7 +290,8 @@ TEST(Executor, TheFirstFailureStopsEverythingAndStays) {
     Runner runner(b.plan, 2);
     Status status = runner.run({}, {});
     EXPECT_EQ(status.code(), StatusCode::RuntimeError);
-    for (const char *part : {"'main'", "'h.3.act'", "rank ", "'fail'", "error 2"})
+    for (const char *part :
+         {"'main'", "'h.3.act'", "rank ", "'fail'", "error 2"})
       EXPECT_NE(status.message().find(part), std::string::npos)
           << part << " in " << status.message();
     EXPECT_EQ(runner.run({}, {}).message(), status.message());
@@ -370,8 +372,8 @@ TEST(Executor, TimesAreInTheOrderOfTheStream) {
   for (int64_t rank = 0; rank < 2; ++rank)
     for (int stream = 0; stream < 2; ++stream) {
       int64_t last = 0;
-      auto size = static_cast<int64_t>(
-          runner.executor->order().streams[stream].size());
+      auto size =
+          static_cast<int64_t>(runner.executor->order().streams[stream].size());
       for (int64_t i = 0; i < size; ++i) {
         const Timing &timing = runner.executor->timing(rank, stream, i);
         EXPECT_LE(last, timing.begin);
@@ -455,9 +457,10 @@ TEST(CheckedMode, ReadingWhatAnotherBufferOverwroteIsFound) {
          {b.fill("x", x, 1), b.fill("y", y, 2),
           b.kernel("late", "copy", {x}, {z}, {count})});
   Status status = Runner(b.plan, 1, options).run({}, {});
-  EXPECT_NE(status.message().find("'late' of rank 0 reads buffer 'x', which was "
-                                  "overwritten since by buffer 'y'"),
-            std::string::npos)
+  EXPECT_NE(
+      status.message().find("'late' of rank 0 reads buffer 'x', which was "
+                            "overwritten since by buffer 'y'"),
+      std::string::npos)
       << status.message();
 }
 

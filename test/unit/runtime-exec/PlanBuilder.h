@@ -171,9 +171,7 @@ public:
   int64_t below(int64_t limit) {
     return static_cast<int64_t>(next() % static_cast<uint64_t>(limit));
   }
-  float unit() {
-    return static_cast<float>(below(2001) - 1000) / 1000.0f;
-  }
+  float unit() { return static_cast<float>(below(2001) - 1000) / 1000.0f; }
 
 private:
   uint64_t state;

@@ -51,8 +51,7 @@ Plan sample() {
   contract.contract.n = {five, 0, 1, 1};
   contract.contract.accumulate = true;
   int product = b.action(contract);
-  int zero =
-      b.fill("sum.zero", sum, -std::numeric_limits<double>::infinity());
+  int zero = b.fill("sum.zero", sum, -std::numeric_limits<double>::infinity());
   Collective reduce;
   reduce.axes = {0, 1};
   reduce.dims = {{5, {}, {}, 1, 1}};
@@ -133,9 +132,9 @@ TEST(Plan, ErrorsNameTheJsonPath) {
   EXPECT_NE(change("\"size\":2", "\"size\":99999999999999999999")
                 .find("/mesh/0/size"),
             std::string::npos);
-  EXPECT_NE(change("{\"name\":\"dp\",", "{").find(
-                "/mesh/0: expected member 'name'"),
-            std::string::npos);
+  EXPECT_NE(
+      change("{\"name\":\"dp\",", "{").find("/mesh/0: expected member 'name'"),
+      std::string::npos);
 }
 
 TEST(Plan, VerifierFindsWhatIsWrong) {
@@ -194,8 +193,7 @@ TEST(Plan, VerifierFindsWhatIsWrong) {
        "an all-reduce keeps its layout"},
       {[&](Plan &p) { entry(p).collectives[0].dims[0].inStride = 2; },
        "reaches beyond buffer 'sum'"},
-      {[&](Plan &p) { entry(p).actors[0].actions.clear(); },
-       "has no actions"},
+      {[&](Plan &p) { entry(p).actors[0].actions.clear(); }, "has no actions"},
       {[&](Plan &p) { entry(p).actors[0].actions = {0}; },
        "belongs to two actors"},
       {[&](Plan &p) { entry(p).actors[0].actions = {99}; },
@@ -203,8 +201,7 @@ TEST(Plan, VerifierFindsWhatIsWrong) {
       {[&](Plan &p) { entry(p).actors[0].stream = 5; }, "stream 5"},
       {[&](Plan &p) { entry(p).actions[0].symbol.clear(); },
        "expects a symbol"},
-      {[&](Plan &p) { entry(p).actions[0].chunks = 0; },
-       "chunks out of range"},
+      {[&](Plan &p) { entry(p).actions[0].chunks = 0; }, "chunks out of range"},
       {[&](Plan &p) { entry(p).actions[0].scalars = {44}; }, "scalar 44"},
       {[&](Plan &p) { entry(p).actions[0].buffers[0].buffer = -3; },
        "buffer -3 does not exist"},
@@ -265,8 +262,8 @@ TEST(Plan, VerifierFindsWhatIsWrong) {
 
 TEST(Plan, WaitsThatCloseACircleAreReported) {
   Plan plan = sample();
-  // `finish` already waits for `share`; now the first firing of `produce`, which
-  // is ahead of it in its stream, is made to wait for `share` too.
+  // `finish` already waits for `share`; now the first firing of `produce`,
+  // which is ahead of it in its stream, is made to wait for `share` too.
   plan.entries[0].reuseEdges.push_back({3, 1, 0});
   Status status = verifyPlan(plan);
   ASSERT_FALSE(status.ok());
@@ -330,7 +327,8 @@ TEST(Plan, MutatedTextNeverCrashes) {
         // Another number where one stands.
         size_t digit = changed.find_first_of("0123456789", at);
         if (digit != std::string::npos) {
-          static const char *numbers[] = {"-1", "999999999999", "0", "3", "1e9"};
+          static const char *numbers[] = {"-1", "999999999999", "0", "3",
+                                          "1e9"};
           changed.replace(digit, 1, numbers[random.below(5)]);
         }
         break;
@@ -362,10 +360,9 @@ TEST(Plan, TwentyThousandActionsAreQuick) {
     buffers.push_back(b.buffer("h." + std::to_string(i), 64));
   int previous = -1;
   for (int i = 2; i < 20000; ++i) {
-    int action =
-        b.kernel("h." + std::to_string(i) + ".add", "add",
-                 {buffers[i - 1], buffers[i - 2]}, {buffers[i]},
-                 {count, chunks});
+    int action = b.kernel("h." + std::to_string(i) + ".add", "add",
+                          {buffers[i - 1], buffers[i - 2]}, {buffers[i]},
+                          {count, chunks});
     int actor = b.once("a" + std::to_string(i), streams[i / 4 % 2], {action});
     if (previous >= 0)
       b.entry().registers.push_back({buffers[i - 1], previous, {actor}, 1});

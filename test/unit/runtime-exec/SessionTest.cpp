@@ -151,10 +151,10 @@ std::string writeCheckpoint(const std::vector<Stored> &tensors) {
   auto writer = SafetensorsWriter::create(path, specs);
   EXPECT_TRUE(writer.ok());
   for (const Stored &tensor : tensors)
-    EXPECT_TRUE(writer
-                    ->write(tensor.spec.name, tensor.bytes.data(),
-                            tensor.bytes.size())
-                    .ok());
+    EXPECT_TRUE(
+        writer
+            ->write(tensor.spec.name, tensor.bytes.data(), tensor.bytes.size())
+            .ok());
   EXPECT_TRUE(writer->finish().ok());
   return path;
 }
@@ -310,8 +310,7 @@ TEST(Session, RunsWithBoundAndUnboundTensors) {
     ASSERT_TRUE(status.ok()) << status.message();
     EXPECT_EQ(*session->readScalar("step", "loss"), 36.5);
     std::vector<float> copied(8);
-    ASSERT_TRUE(
-        session->readOutput("step", "copied", copied.data(), 32).ok());
+    ASSERT_TRUE(session->readOutput("step", "copied", copied.data(), 32).ok());
     EXPECT_EQ(copied, x);
 
     // The caller's memory, changed in place and bound to an output.
