@@ -14,8 +14,8 @@ namespace weir::kernels {
 // of different extents need nothing prepared. It is also the fastest: on GPT-2
 // 124M's shapes (forward and both gradients, m = 256, two AVX-512 cores with a
 // peak of 234 GFLOP/s) one-thread calls on the halves of C reach 217 GFLOP/s in
-// total, one two-thread call 205, matmul primitives 195 to 205 (weights
-// reordered in advance, at their cost, 210).
+// total and one two-thread call 205; matmul primitives, in a run where that
+// call reached 166, had 153 (169 with weights reordered in advance).
 bool gemm(int64_t m, int64_t n, int64_t k, const MatrixRef &a,
           const MatrixRef &b, float beta, float *c, int64_t leadingC) {
   device::LibraryScope scope;

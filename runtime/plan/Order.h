@@ -35,6 +35,12 @@ struct EntryOrder {
 /// Linear in steps, registers and edges.
 EntryOrder orderEntry(const Entry &entry);
 
+/// Proves that a step finishes: runs it without doing anything. All ranks have
+/// the same schedule, so one stands for all: a phase that waits for its peers'
+/// earlier phase waits for its own. Returns what waits for itself, by actors,
+/// or an empty text. Linear in steps.
+std::string findCircularWait(const Entry &entry, const EntryOrder &order);
+
 /// The phase that all ranks of the group must have passed before `phase`, or
 /// nothing where it waits for none (Post).
 inline bool precedingPhase(Collective::Op op, Action::Phase phase,

@@ -647,82 +647,10 @@ private:
                                                            : 1));
   }
 
-  /// Runs one step without doing anything. All ranks have the same schedule, so
-  /// one rank stands for all: a phase that waits for its peers' earlier phase
-  /// waits for its own. Each stream's head is looked at once a round and each
-  /// round passes a step: linear for a fixed number of streams.
   void checkLiveness(const Entry &entry) {
-    EntryOrder order = orderEntry(entry);
-    size_t numStreams = order.streams.size();
-    std::vector<int64_t> done(numStreams, 0);
-    std::vector<int64_t> passed(entry.collectives.size() * 4, 0);
-    std::vector<size_t> phaseStreams(entry.collectives.size() * 4, 0);
-    for (size_t i = 0; i < entry.actions.size(); ++i)
-      if (entry.actions[i].kind == Action::Kind::Collective)
-        phaseStreams[entry.actions[i].collective * 4 +
-                     static_cast<int>(entry.actions[i].phase)] =
-            entry.actors[owner[i]].stream;
-    // The stream that each stream's head waits for.
-    std::vector<size_t> blockedOn(numStreams, 0);
-
-    auto ready = [&](size_t stream, const OrderStep &step) {
-      for (int i = 0; i < step.numWaits; ++i) {
-        const Wait &wait = order.waits[step.firstWait + i];
-        if (done[wait.stream] < wait.position) {
-          blockedOn[stream] = wait.stream;
-          return false;
-        }
-      }
-      const Action &action = entry.actions[step.action];
-      Action::Phase preceding;
-      if (action.kind == Action::Kind::Collective &&
-          precedingPhase(entry.collectives[action.collective].op, action.phase,
-                         preceding) &&
-          passed[action.collective * 4 + static_cast<int>(preceding)] <=
-              step.microBatch) {
-        blockedOn[stream] =
-            phaseStreams[action.collective * 4 + static_cast<int>(preceding)];
-        return false;
-      }
-      return true;
-    };
-
-    for (bool progress = true; progress;) {
-      progress = false;
-      for (size_t stream = 0; stream < numStreams; ++stream) {
-        const std::vector<OrderStep> &steps = order.streams[stream];
-        while (done[stream] < static_cast<int64_t>(steps.size()) &&
-               ready(stream, steps[done[stream]])) {
-          const Action &action = entry.actions[steps[done[stream]].action];
-          if (action.kind == Action::Kind::Collective)
-            ++passed[action.collective * 4 + static_cast<int>(action.phase)];
-          ++done[stream];
-          progress = true;
-        }
-      }
-    }
-
-    for (size_t stream = 0; stream < numStreams; ++stream) {
-      if (done[stream] == static_cast<int64_t>(order.streams[stream].size()))
-        continue;
-      // Follow the waits; after as many steps as there are streams we are on
-      // the cycle. Streams that are done are never waited for.
-      size_t at = stream;
-      for (size_t i = 0; i < numStreams; ++i)
-        at = blockedOn[at];
-      std::string text = "waits for itself and would never finish: ";
-      size_t start = at;
-      do {
-        const OrderStep &step = order.streams[at][done[at]];
-        text += "actor '" + printable(entry.actors[step.actor].name, 80) +
-                "' at " + describeAction(entry.actions[step.action]) +
-                " of micro-batch " + std::to_string(step.microBatch) +
-                " waits for ";
-        at = blockedOn[at];
-      } while (at != start);
-      text += "the first";
-      return error(text);
-    }
+    std::string circle = findCircularWait(entry, orderEntry(entry));
+    if (!circle.empty())
+      error(circle);
   }
 
   const Plan &plan;

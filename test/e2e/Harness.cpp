@@ -56,15 +56,18 @@ StatusOr<Golden> readGolden(const std::string &name) {
   WEIR_ASSIGN_OR_RETURN(JsonView sharp, root.at("sharp"));
   WEIR_ASSIGN_OR_RETURN(golden.sharpLoss, sharp.number("loss"));
   WEIR_ASSIGN_OR_RETURN(JsonView tolerances, root.at("tolerances"));
-  WEIR_ASSIGN_OR_RETURN(golden.lossTolerance, tolerances.number("losses_relative"));
-  WEIR_ASSIGN_OR_RETURN(golden.sharpTolerance, tolerances.number("sharp_of_norm"));
+  WEIR_ASSIGN_OR_RETURN(golden.lossTolerance,
+                        tolerances.number("losses_relative"));
+  WEIR_ASSIGN_OR_RETURN(golden.sharpTolerance,
+                        tolerances.number("sharp_of_norm"));
 
   std::string configPath = golden.folder + "/model/config.json";
   WEIR_ASSIGN_OR_RETURN(std::string configText, readFile(configPath));
   WEIR_ASSIGN_OR_RETURN(JsonView config, parseJson(configText, configPath));
   WEIR_ASSIGN_OR_RETURN(golden.vocab, config.integer("vocab_size"));
 
-  WEIR_ASSIGN_OR_RETURN(std::string bytes, readFile(golden.folder + "/tokens.bin"));
+  WEIR_ASSIGN_OR_RETURN(std::string bytes,
+                        readFile(golden.folder + "/tokens.bin"));
   for (size_t i = 0; i + 1 < bytes.size(); i += 2)
     golden.tokens.push_back(uint8_t(bytes[i]) | uint8_t(bytes[i + 1]) << 8);
   return golden;
@@ -97,20 +100,25 @@ StatusOr<std::string> compile(const Golden &golden, const Variant &variant,
   if (variant.mesh.empty())
     job.member("threads", variant.threads);
   job.endObject();
-  WEIR_RETURN_IF_ERROR(writeFile(stem + ".json", job.take()));
-  std::string command = std::string(WEIR_COMPILE) + " " + stem + ".json -o " + stem + ".weir" +
-                        (variant.gradients ? " --emit-gradients" : "") + " > " + stem +
-                        ".log 2>&1";
+  std::string text = job.take();
+  if (!variant.extra.empty())
+    text.insert(text.rfind('}'), ", " + variant.extra);
+  WEIR_RETURN_IF_ERROR(writeFile(stem + ".json", text));
+  std::string command = std::string(WEIR_COMPILE) + " " + stem + ".json -o " +
+                        stem + ".weir" +
+                        (variant.gradients ? " --emit-gradients" : "") + " > " +
+                        stem + ".log 2>&1";
   if (int rc = std::system(command.c_str())) {
     auto log = readFile(stem + ".log");
-    return Status(StatusCode::ToolFailed, command + ": exit " + std::to_string(rc) + "\n" +
+    return Status(StatusCode::ToolFailed, command + ": exit " +
+                                              std::to_string(rc) + "\n" +
                                               (log.ok() ? *log : ""));
   }
   return stem + ".weir";
 }
 
-StatusOr<Model> load(const std::string &artifact, const std::string &weights, int workers,
-                     bool checked) {
+StatusOr<Model> load(const std::string &artifact, const std::string &weights,
+                     int workers, bool checked) {
   Model model;
   RuntimeOptions options;
   options.workers = workers;
@@ -126,12 +134,14 @@ StatusOr<Model> load(const std::string &artifact, const std::string &weights, in
   return model;
 }
 
-StatusOr<StepResult> trainStep(Session &session, const Golden &golden, int64_t step,
-                               const std::vector<int32_t> &ids,
-                               const std::vector<int32_t> &labels, double lrFactor) {
+StatusOr<StepResult> trainStep(Session &session, const Golden &golden,
+                               int64_t step, const std::vector<int32_t> &ids,
+                               const std::vector<int32_t> &labels,
+                               double lrFactor) {
   auto bytes = int64_t(ids.size() * sizeof(int32_t));
   WEIR_RETURN_IF_ERROR(session.bindInput("train", "ids", ids.data(), bytes));
-  WEIR_RETURN_IF_ERROR(session.bindInput("train", "labels", labels.data(), bytes));
+  WEIR_RETURN_IF_ERROR(
+      session.bindInput("train", "labels", labels.data(), bytes));
   double update = double(step + 1);
   std::map<std::string, double> scalars = {
       {"seed", 1},
@@ -143,33 +153,38 @@ StatusOr<StepResult> trainStep(Session &session, const Golden &golden, int64_t s
       {"beta1", golden.beta1},
       {"beta2", golden.beta2},
       {"epsilon", golden.eps},
-      // From the betas as the program sees them, in f32: 1 - 0.999f differs from
-      // 0.001 by 1e-5 of itself, and the quotient must cancel that.
+      // From the betas as the program sees them, in f32: 1 - 0.999f differs
+      // from 0.001 by 1e-5 of itself, and the quotient must cancel that.
       {"correction1", 1 - std::pow(double(float(golden.beta1)), update)},
       {"correction2", 1 - std::pow(double(float(golden.beta2)), update)},
       {"max_norm", golden.clip},
+      {"momentum", 0.9},
   };
   WEIR_ASSIGN_OR_RETURN(size_t index, session.program().entryIndex("train"));
-  for (const plan::Binding &input : session.program().plan().entries[index].inputs) {
+  for (const plan::Binding &input :
+       session.program().plan().entries[index].inputs) {
     auto known = scalars.find(input.name);
     if (known != scalars.end())
-      WEIR_RETURN_IF_ERROR(session.setScalar("train", input.name, known->second));
+      WEIR_RETURN_IF_ERROR(
+          session.setScalar("train", input.name, known->second));
   }
   WEIR_RETURN_IF_ERROR(session.run("train"));
   StepResult result;
   WEIR_ASSIGN_OR_RETURN(result.loss, session.readScalar("train", "loss"));
-  WEIR_ASSIGN_OR_RETURN(result.gradientNorm, session.readScalar("train", "gradient_norm"));
+  WEIR_ASSIGN_OR_RETURN(result.gradientNorm,
+                        session.readScalar("train", "gradient_norm"));
   WEIR_ASSIGN_OR_RETURN(result.applied, session.readScalar("train", "applied"));
   return result;
 }
 
-StatusOr<std::vector<StepResult>> trainSteps(Session &session, const Golden &golden,
-                                             int64_t steps) {
+StatusOr<std::vector<StepResult>>
+trainSteps(Session &session, const Golden &golden, int64_t steps) {
   std::vector<StepResult> results;
   std::vector<int32_t> ids, labels;
   for (int64_t step = 0; step < steps; ++step) {
     golden.batchOf(step, ids, labels);
-    WEIR_ASSIGN_OR_RETURN(StepResult result, trainStep(session, golden, step, ids, labels));
+    WEIR_ASSIGN_OR_RETURN(StepResult result,
+                          trainStep(session, golden, step, ids, labels));
     results.push_back(result);
   }
   return results;

@@ -27,7 +27,8 @@ struct Golden {
   std::vector<int32_t> tokens;
 
   /// Rows of ids and labels of a step: consecutive windows of the tokens.
-  void batchOf(int64_t step, std::vector<int32_t> &ids, std::vector<int32_t> &labels) const;
+  void batchOf(int64_t step, std::vector<int32_t> &ids,
+               std::vector<int32_t> &labels) const;
 };
 StatusOr<Golden> readGolden(const std::string &name);
 
@@ -38,8 +39,10 @@ struct Variant {
   double dropout = 0;
   bool gradients = false;
   std::string modelFolder = "model";
-  int64_t batch = 0; // 0: the golden's
+  int64_t batch = 0;   // 0: the golden's
   int64_t threads = 1; // team of a one-rank plan
+  /// More members of the job, as JSON text: `"layouts": [...]`.
+  std::string extra;
   std::string name() const;
 };
 
@@ -54,19 +57,20 @@ struct Model {
 /// Artifacts live in the test's temporary folder.
 StatusOr<std::string> compile(const Golden &golden, const Variant &variant,
                               const std::string &folder);
-StatusOr<Model> load(const std::string &artifact, const std::string &weights, int workers,
-                     bool checked);
+StatusOr<Model> load(const std::string &artifact, const std::string &weights,
+                     int workers, bool checked);
 
 struct StepResult {
   double loss = 0, gradientNorm = 0, applied = 0;
 };
 /// Runs `train` once with the golden's settings; `update` counts from 1.
-StatusOr<StepResult> trainStep(Session &session, const Golden &golden, int64_t step,
-                               const std::vector<int32_t> &ids,
-                               const std::vector<int32_t> &labels, double lrFactor = 1);
+StatusOr<StepResult> trainStep(Session &session, const Golden &golden,
+                               int64_t step, const std::vector<int32_t> &ids,
+                               const std::vector<int32_t> &labels,
+                               double lrFactor = 1);
 /// `steps` steps on the golden's batches.
-StatusOr<std::vector<StepResult>> trainSteps(Session &session, const Golden &golden,
-                                             int64_t steps);
+StatusOr<std::vector<StepResult>>
+trainSteps(Session &session, const Golden &golden, int64_t steps);
 
 } // namespace weir::e2e
 

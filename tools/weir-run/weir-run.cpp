@@ -3,6 +3,9 @@
 #include "tools/common/ToolMain.h"
 #include "tools/weir-run/Modes.h"
 
+#include <cstdlib>
+#include <unistd.h>
+
 using namespace weir;
 
 static const char tool[] = "weir-run";
@@ -49,7 +52,21 @@ static Status checkFlags(const CommandLine &line, const RunFlags &flags) {
   return okStatus();
 }
 
+/// The threads of a one-device program meet at the end of each kernel. libgomp
+/// lets them spin there for milliseconds while it believes that it has the cores
+/// for itself; where another process wants one, each meeting then costs a time
+/// slice of the system, and a small model trains tens of times slower. So take
+/// libgomp's own bound for crowded cores, 1,000 rounds, everywhere. It reads the
+/// setting before main: hence once more from the start.
+static void boundSpinning(char **argv) {
+  if (std::getenv("GOMP_SPINCOUNT") || std::getenv("OMP_WAIT_POLICY"))
+    return;
+  ::setenv("GOMP_SPINCOUNT", "1000", 1);
+  ::execv("/proc/self/exe", argv);
+}
+
 int main(int argc, char **argv) {
+  boundSpinning(argv);
   RunFlags flags;
   std::string progress = "auto";
   CommandLine line(

@@ -77,14 +77,14 @@ Status compile(const std::string &compiler, const TrainFlags &flags,
 StatusOr<std::string> findArtifact(const std::string &folder,
                                    const TrainFlags &flags, int &exitCode) {
   std::string compiler = folder + "/weir-compile";
+  JobOptions options;
+  options.overrides = flags.overrides;
+  WEIR_ASSIGN_OR_RETURN(Job job, readJob(flags.job, options));
   if (!fileExists(compiler))
     return Status(StatusCode::ToolFailed,
                   compiler + ": not found; this installation has the run side "
                              "only: compile elsewhere, then use weir run "
                              "--train");
-  JobOptions options;
-  options.overrides = flags.overrides;
-  WEIR_ASSIGN_OR_RETURN(Job job, readJob(flags.job, options));
   WEIR_ASSIGN_OR_RETURN(std::string description,
                         describeCompilation(job, compiler));
   WEIR_ASSIGN_OR_RETURN(std::string cache, cacheFolder());
