@@ -4,19 +4,13 @@
 
 #include "dialects/Graph/Graph.h"
 
-#include <memory>
-#include <string>
-
 namespace weir::compiler {
 
 #define GEN_PASS_DECL
 #include "compiler/Autodiff/Passes.h.inc"
 
-#define GEN_PASS_REGISTRATION_BUILDTRAINENTRYPASS
-#include "compiler/Autodiff/Passes.h.inc"
-
-/// Registers the passes of this directory for textual pipelines.
-inline void registerAutodiffPasses() { registerBuildTrainEntryPass(); }
+/// Registers the passes of the graph phase by their names.
+void registerAutodiffPasses();
 
 } // namespace weir::compiler
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "compiler/Driver/Driver.h"
 
+#include "compiler/API/Diagnostics.h"
 #include "compiler/API/InitDialects.h"
 #include "compiler/Autodiff/Passes.h"
 #include "compiler/Codegen/Codegen.h"
@@ -72,17 +73,6 @@ const char *strategyOption(Strategy strategy) {
     return "megatron";
   }
   return "whole";
-}
-
-/// "file:line:column: " and the name of the user's node, as far as known.
-std::string placeOf(Location location) {
-  std::string text;
-  if (auto file = location->findInstanceOf<FileLineColLoc>())
-    text += file.getFilename().str() + ":" + std::to_string(file.getLine()) +
-            ":" + std::to_string(file.getColumn()) + ": ";
-  if (auto name = location->findInstanceOf<NameLoc>())
-    text += name.getName().str() + ": ";
-  return text;
 }
 
 class PhaseRunner {

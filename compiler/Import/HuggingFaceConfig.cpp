@@ -76,9 +76,7 @@ public:
     if (!holds)
       malformed.push_back(root.document() + ": " + what);
   }
-  void reject(const Status &problem) {
-    malformed.push_back(problem.message());
-  }
+  void reject(const Status &problem) { malformed.push_back(problem.message()); }
   void refuse(bool present, std::string what) {
     if (present)
       unsupported.push_back(std::move(what));

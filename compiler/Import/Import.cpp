@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "compiler/Import/Import.h"
 
+#include "compiler/API/Diagnostics.h"
+
 #include "mlir/IR/Verifier.h"
 #include "mlir/Parser/Parser.h"
 #include "runtime/base/Json.h"
@@ -143,10 +145,7 @@ StatusOr<OwningOpRef<ModuleOp>> importMlir(MLIRContext *context,
   {
     ScopedDiagnosticHandler handler(context, [&](Diagnostic &diagnostic) {
       llvm::raw_string_ostream os(messages);
-      if (auto where =
-              diagnostic.getLocation()->findInstanceOf<FileLineColLoc>())
-        os << where.getFilename().getValue() << ':' << where.getLine() << ':'
-           << where.getColumn() << ": ";
+      os << placeOf(diagnostic.getLocation());
       os << diagnostic << '\n';
       return success();
     });

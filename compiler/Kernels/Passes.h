@@ -5,18 +5,13 @@
 #include "dialects/Graph/Graph.h"
 #include "dialects/Pipe/Pipe.h"
 
-#include <memory>
-
 namespace weir::compiler {
 
 #define GEN_PASS_DECL
 #include "compiler/Kernels/Passes.h.inc"
 
-#define GEN_PASS_REGISTRATION_FORMKERNELSPASS
-#include "compiler/Kernels/Passes.h.inc"
-
-/// Registers the passes of this directory for textual pipelines.
-inline void registerKernelsPasses() { registerFormKernelsPass(); }
+/// Registers the passes of the kernels phase by their names.
+void registerKernelsPasses();
 
 } // namespace weir::compiler
 

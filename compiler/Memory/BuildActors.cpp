@@ -804,9 +804,4 @@ struct BuildActorsPass : impl::BuildActorsPassBase<BuildActorsPass> {
 
 } // namespace
 
-#define GEN_PASS_REGISTRATION
-#include "compiler/Memory/Passes.h.inc"
-
-void registerMemoryPasses() { registerWeirMemoryPasses(); }
-
 } // namespace weir::compiler

@@ -87,9 +87,4 @@ struct PartitionStagesPass
 
 } // namespace
 
-#define GEN_PASS_REGISTRATION
-#include "compiler/Pipeline/Passes.h.inc"
-
-void registerPipelinePasses() { registerWeirPipelinePasses(); }
-
 } // namespace weir::compiler

@@ -330,8 +330,10 @@ TEST(Checked, NoActionLeavesItsBuffers) {
         EXPECT_OK(model->session->run(entry));
       }
       for (const auto &segment : model->session->memoryReport().segments) {
-        EXPECT_EQ(segment.plannedEnd, segment.bytes) << segment.name;
-        EXPECT_LE(segment.touchedEnd, segment.bytes) << segment.name;
+        // Segments are sized to the alignment of buffers.
+        EXPECT_EQ((segment.plannedEnd + 63) / 64 * 64, segment.bytes)
+            << segment.name;
+        EXPECT_LE(segment.touchedEnd, segment.plannedEnd) << segment.name;
       }
     }
   }
