@@ -124,11 +124,18 @@ void GraphBuilder::endEntry() {
   Block &body = entry.getBody().front();
   entry.setFunctionType(builder.getFunctionType(
       body.getArgumentTypes(), ValueRange(results).getTypes()));
-  for (auto [index, attribute] : llvm::enumerate(argumentAttributes))
-    entry.setArgAttr(index, attribute.first, attribute.second);
-  for (auto [index, name] : llvm::enumerate(resultNames))
-    entry.setResultAttr(index, graph::GraphDialect::getOutputAttrName(),
-                        builder.getStringAttr(name));
+  // All at once: each change of one would keep another copy of the whole list.
+  auto dictionary = [&](llvm::StringRef name, Attribute value) {
+    return builder.getDictionaryAttr(builder.getNamedAttr(name, value));
+  };
+  llvm::SmallVector<DictionaryAttr> argAttrs, resultAttrs;
+  for (const auto &[name, value] : argumentAttributes)
+    argAttrs.push_back(dictionary(name, value));
+  for (const std::string &name : resultNames)
+    resultAttrs.push_back(dictionary(graph::GraphDialect::getOutputAttrName(),
+                                     builder.getStringAttr(name)));
+  entry.setAllArgAttrs(argAttrs);
+  entry.setAllResultAttrs(resultAttrs);
   entry = nullptr;
   builder.setInsertionPointToEnd(module->getBody());
 }

@@ -203,6 +203,10 @@ private:
     if (isInternal(phase))
       before = module->clone();
     Status status = dispatch(phase);
+    // IR that a user edited is refused like any other input.
+    if (status.code() == StatusCode::Internal &&
+        options.startAt != Phase::Import)
+      return invalidInput(options.input + ": " + status.message());
     if (status.ok() || !before)
       return status;
     if (status.code() != StatusCode::CompileError &&
@@ -372,6 +376,13 @@ private:
                 });
             if (!entry)
               return stopped(Phase::Plan);
+            if (entry.getAxes().size() != 1) {
+              variable.emitError("layout '")
+                  << text << "' on axis '" << axisName
+                  << "': expects one of B, S(dim) and P(reduction), got "
+                  << entry.getAxes().size();
+              return stopped(Phase::Plan);
+            }
             axes[axis] = entry.getAxes().front();
             decided = given = true;
           }

@@ -33,6 +33,18 @@ const char *strategyName(Strategy strategy) {
 }
 
 /// Elements of a collective's local tensor: capacities of the shards.
+bool axesAreKnown(actor::CollectiveOp op, dist::MeshAttr mesh) {
+  int64_t known = mesh ? mesh.getNumAxes() : 0;
+  auto within = [&](llvm::ArrayRef<int64_t> axes) {
+    return llvm::all_of(
+        axes, [&](int64_t axis) { return axis >= 0 && axis < known; });
+  };
+  bool all = within(op.getAxes());
+  for (auto dim : op.getDims().getAsRange<actor::CollectiveDimAttr>())
+    all = all && within(dim.getInAxes()) && within(dim.getOutAxes());
+  return all;
+}
+
 int64_t localElements(actor::CollectiveOp op, bool output,
                       dist::MeshAttr mesh) {
   int64_t elements = 1;
@@ -164,6 +176,10 @@ void Report::addCollectives(ModuleOp module) {
         if (phase.getPhase() != actor::Phase::Post)
           continue;
         auto op = phase.getCollective().getDefiningOp<actor::CollectiveOp>();
+        // IR that a user edited may name axes that there are not: what comes
+        // from it is refused when the plan is checked.
+        if (!axesAreKnown(op, mesh))
+          continue;
         int64_t size = (op.getType().getIntOrFloatBitWidth() + 7) / 8;
         int64_t in = localElements(op, false, mesh) * size;
         int64_t out = localElements(op, true, mesh) * size;

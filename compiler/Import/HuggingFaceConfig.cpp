@@ -5,6 +5,10 @@
 namespace weir::compiler {
 namespace {
 
+/// The IR is flat, some 100 operations a layer: beyond this it would not fit.
+/// The same bound as the job's `model.config.layers`.
+constexpr int64_t maxLayers = 10000;
+
 /// Reads a configuration's fields, collecting what is malformed and what is
 /// unsupported, so that both are told in full.
 class ConfigReader {
@@ -191,7 +195,7 @@ StatusOr<Gpt2Config> parseGpt2Config(std::string_view text,
                                      const std::string &path) {
   WEIR_ASSIGN_OR_RETURN(ConfigReader reader, openConfig(text, path));
   Gpt2Config config;
-  config.layers = reader.integer("n_layer", 12, 1, 100000);
+  config.layers = reader.integer("n_layer", 12, 1, maxLayers);
   config.width = reader.integer("n_embd", 768);
   config.heads = reader.integer("n_head", 12);
   config.inner = reader.integer("n_inner", 4 * config.width);
@@ -221,7 +225,7 @@ StatusOr<LlamaConfig> parseLlamaConfig(std::string_view text,
                                        const std::string &path) {
   WEIR_ASSIGN_OR_RETURN(ConfigReader reader, openConfig(text, path));
   LlamaConfig config;
-  config.layers = reader.integer("num_hidden_layers", std::nullopt, 1, 100000);
+  config.layers = reader.integer("num_hidden_layers", std::nullopt, 1, maxLayers);
   config.width = reader.integer("hidden_size", std::nullopt);
   config.heads = reader.integer("num_attention_heads", std::nullopt);
   config.kvHeads = reader.integer("num_key_value_heads", config.heads);
@@ -243,8 +247,8 @@ StatusOr<LlamaConfig> parseLlamaConfig(std::string_view text,
       "num_attention_heads: expects a multiple of num_key_value_heads (" +
           std::to_string(config.kvHeads) + "), got " +
           std::to_string(config.heads));
-  reader.require(config.headDim % 2 == 0,
-                 "head_dim: expects an even size, got " +
+  reader.require(config.headDim > 0 && config.headDim % 2 == 0,
+                 "head_dim: expects an even size above 0, got " +
                      std::to_string(config.headDim));
   WEIR_RETURN_IF_ERROR(reader.finish());
   return config;

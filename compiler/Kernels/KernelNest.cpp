@@ -214,11 +214,7 @@ LogicalResult KernelNest::unify() {
   return success();
 }
 
-int KernelNest::loopOf(Value value, unsigned dim) {
-  auto type = cast<RankedTensorType>(value.getType());
-  const void *key = value.getAsOpaquePointer();
-  int root = find(
-      node(key, dim, getLocalDim(type, dim), isMemory(value) ? nullptr : key));
+int KernelNest::loopOfClass(int root) {
   auto [it, inserted] = classNumbers.insert({root, int(loops.size())});
   if (inserted) {
     Loop loop;
@@ -229,17 +225,16 @@ int KernelNest::loopOf(Value value, unsigned dim) {
   return it->second;
 }
 
+int KernelNest::loopOf(Value value, unsigned dim) {
+  auto type = cast<RankedTensorType>(value.getType());
+  const void *key = value.getAsOpaquePointer();
+  return loopOfClass(find(
+      node(key, dim, getLocalDim(type, dim), isMemory(value) ? nullptr : key)));
+}
+
 int KernelNest::loopOf(kernel::GenericOp op, unsigned number) {
-  int root = find(node(op.getOperation(), number, getLoopDim(op, number),
-                       op.getOperation()));
-  auto [it, inserted] = classNumbers.insert({root, int(loops.size())});
-  if (inserted) {
-    Loop loop;
-    loop.dim = nodes[root].dim;
-    loop.trivial = loop.dim.capacity == 1 && !loop.dim.isSplit();
-    loops.push_back(loop);
-  }
-  return it->second;
+  return loopOfClass(find(node(op.getOperation(), number,
+                               getLoopDim(op, number), op.getOperation())));
 }
 
 //===----------------------------------------------------------------------===//

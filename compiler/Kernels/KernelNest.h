@@ -143,6 +143,9 @@ private:
   int node(const void *owner, unsigned number, const LocalDim &dim,
            const void *exclusive);
   int find(int node);
+  /// The loop of a class, by its representative node; made when first asked
+  /// for.
+  int loopOfClass(int root);
   bool unite(int a, int b);
 
   struct Node {

@@ -5,8 +5,8 @@
 #include "runtime/base/Half.h"
 #include "runtime/base/Philox.h"
 #include "runtime/base/Strings.h"
-#include "runtime/io/Safetensors.h"
 #include "runtime/session/Session.h"
+#include "runtime/session/StoredTypes.h"
 
 #include <algorithm>
 #include <cstring>
@@ -48,31 +48,6 @@ std::string shapeText(const std::vector<int64_t> &shape) {
   for (int64_t size : shape)
     sizes.push_back(std::to_string(size));
   return "[" + join(sizes, ",") + "]";
-}
-
-/// The stored type of the same representation.
-StoredType storedTypeOf(DType type) {
-  switch (type) {
-  case DType::F64:
-    return StoredType::F64;
-  case DType::F32:
-    return StoredType::F32;
-  case DType::F16:
-    return StoredType::F16;
-  case DType::BF16:
-    return StoredType::BF16;
-  case DType::I64:
-    return StoredType::I64;
-  case DType::I32:
-    return StoredType::I32;
-  case DType::I8:
-    return StoredType::I8;
-  case DType::U8:
-    return StoredType::U8;
-  case DType::I1:
-    return StoredType::Bool;
-  }
-  return StoredType::U8;
 }
 
 bool isFloat(StoredType type) {

@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-// The pages under docs/ as tests. A comment in front of a fenced block says what
-// is to be done with it:
+// The pages under docs/ as tests. A comment in front of a fenced block says
+// what is to be done with it:
 //
 //   <!-- test: run -->              runs the block with `bash -eu`
 //   <!-- test: run; weir train --set steps=30 -->
 //                                   also appends the flags to each `weir train`
-//   <!-- test: part of PATH -->     the block is code of that file; a line `...`
+//   <!-- test: part of PATH -->     the block is code of that file; a line
+//   `...`
 //                                   in it stands for anything
-//   <!-- test: loss falls in PATH -->  (without a block) metrics that a run wrote
+//   <!-- test: loss falls in PATH -->  (without a block) metrics that a run
+//   wrote
 //
 // The blocks of a page run one after the other in a folder that looks like the
 // repository: `build` is the build folder, `docs` a copy.
@@ -42,7 +44,8 @@ std::vector<Block> readBlocks(const std::string &page) {
       continue;
     Block block;
     block.line = i + 1;
-    block.what = lines[i].substr(open.size(), lines[i].size() - open.size() - close.size());
+    block.what = lines[i].substr(open.size(),
+                                 lines[i].size() - open.size() - close.size());
     if (i + 1 < lines.size() && startsWith(lines[i + 1], "```")) {
       block.language = lines[i + 1].substr(3);
       for (i += 2; i < lines.size() && lines[i] != "```"; ++i)
@@ -112,7 +115,9 @@ std::string withFlags(const std::string &text, const std::string &command,
                       const std::string &flags) {
   std::string result;
   for (std::string &line : split(text, '\n'))
-    result += line.find(command) != std::string::npos ? line + " " + flags + "\n" : line + "\n";
+    result += line.find(command) != std::string::npos
+                  ? line + " " + flags + "\n"
+                  : line + "\n";
   return result;
 }
 
@@ -124,13 +129,15 @@ protected:
              fs::copy_options::recursive);
     // A run in the source tree may have left something.
     for (const char *left : {"runs", "shift-mlp.mlir", "text.txt"})
-      fs::remove_all(folder.path("docs/examples/build-a-model/" + std::string(left)));
+      fs::remove_all(
+          folder.path("docs/examples/build-a-model/" + std::string(left)));
     fs::create_directory_symlink(WEIR_BUILD_DIR, folder.path("build"));
   }
 
   void run(const std::string &script) {
     folder.write("script.sh", "set -euo pipefail\n" + script);
-    std::string command = "cd '" + folder.path() + "' && WEIR_CACHE='" + folder.path("cache") +
+    std::string command = "cd '" + folder.path() + "' && WEIR_CACHE='" +
+                          folder.path("cache") +
                           "' bash script.sh > log 2>&1 < /dev/null";
     int status = std::system(command.c_str());
     EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0)
@@ -146,7 +153,8 @@ TEST_P(Page, ShowsWhatIsSo) {
   ASSERT_FALSE(blocks.empty()) << page;
   for (const Block &block : blocks) {
     SCOPED_TRACE(page + ":" + std::to_string(block.line));
-    const std::string partOf = "part of ", falls = "loss falls in ", flags = "run; weir train ";
+    const std::string partOf = "part of ", falls = "loss falls in ",
+                      flags = "run; weir train ";
     if (startsWith(block.what, partOf)) {
       expectPart(block, block.what.substr(partOf.size()));
     } else if (startsWith(block.what, falls)) {
@@ -156,7 +164,8 @@ TEST_P(Page, ShowsWhatIsSo) {
       run(block.text);
     } else if (startsWith(block.what, flags)) {
       ASSERT_EQ(block.language, "sh");
-      run(withFlags(block.text, "weir train ", block.what.substr(flags.size())));
+      run(withFlags(block.text, "weir train ",
+                    block.what.substr(flags.size())));
     } else {
       ADD_FAILURE() << "unknown: test: " << block.what;
     }
@@ -165,27 +174,30 @@ TEST_P(Page, ShowsWhatIsSo) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Docs, Page,
-                         ::testing::Values("getting-started.md", "build-a-model.md", "embed.md"),
-                         [](const ::testing::TestParamInfo<const char *> &info) {
-                           std::string name;
-                           for (char c : std::string(info.param))
-                             name += std::isalnum(static_cast<unsigned char>(c)) ? c : '_';
-                           return name;
-                         });
+INSTANTIATE_TEST_SUITE_P(
+    Docs, Page,
+    ::testing::Values("getting-started.md", "build-a-model.md", "embed.md"),
+    [](const ::testing::TestParamInfo<const char *> &info) {
+      std::string name;
+      for (char c : std::string(info.param))
+        name += std::isalnum(static_cast<unsigned char>(c)) ? c : '_';
+      return name;
+    });
 
 /// Relative links of all pages: their files exist.
 TEST(Links, LeadSomewhere) {
   std::vector<std::string> pages;
   for (const char *page : {"README.md", "CONTRIBUTING.md", "CHANGELOG.md"})
     pages.push_back(sourceDir + "/" + page);
-  for (const fs::directory_entry &entry : fs::recursive_directory_iterator(sourceDir + "/docs"))
+  for (const fs::directory_entry &entry :
+       fs::recursive_directory_iterator(sourceDir + "/docs"))
     if (entry.path().extension() == ".md")
       pages.push_back(entry.path().string());
   size_t links = 0;
   for (const std::string &page : pages) {
     std::string text = slurp(page);
-    for (size_t at = text.find("]("); at != std::string::npos; at = text.find("](", at + 2)) {
+    for (size_t at = text.find("]("); at != std::string::npos;
+         at = text.find("](", at + 2)) {
       size_t end = text.find(')', at);
       ASSERT_NE(end, std::string::npos) << page;
       std::string target = text.substr(at + 2, end - at - 2);

@@ -144,8 +144,7 @@ StatusOr<CompileOptions> resolveFlags(const CommandLine &line,
   if (!isIr && !isDirectory(flags.model) && !endsWith(flags.model, ".mlir")) {
     WEIR_ASSIGN_OR_RETURN(options.job, readJob(flags.model, jobOptions));
   } else {
-    StatusOr<Job> job =
-        parseJob(jobOfModel(flags), "command line", jobOptions);
+    StatusOr<Job> job = parseJob(jobOfModel(flags), "command line", jobOptions);
     // There is no file: whatever is wrong with the job came from the flags.
     if (!job.ok())
       return commandLine(job.status().message());

@@ -2,7 +2,7 @@
 #include "tools/weir-run/Inputs.h"
 #include "runtime/base/Half.h"
 #include "runtime/base/Strings.h"
-#include "runtime/io/Safetensors.h"
+#include "runtime/session/StoredTypes.h"
 
 #include <cmath>
 #include <cstring>
@@ -250,35 +250,11 @@ Status EntryInputs::bind(Session &session, const plan::Entry &entry,
   return okStatus();
 }
 
-static StoredType storedType(DType type) {
-  switch (type) {
-  case DType::F32:
-    return StoredType::F32;
-  case DType::F64:
-    return StoredType::F64;
-  case DType::F16:
-    return StoredType::F16;
-  case DType::BF16:
-    return StoredType::BF16;
-  case DType::I64:
-    return StoredType::I64;
-  case DType::I32:
-    return StoredType::I32;
-  case DType::I8:
-    return StoredType::I8;
-  case DType::U8:
-    return StoredType::U8;
-  case DType::I1:
-    return StoredType::Bool;
-  }
-  return StoredType::U8;
-}
-
 Status saveOutputs(const Session &session, const plan::Entry &entry,
                    const std::string &path) {
   std::vector<TensorSpec> specs;
   for (const Binding &output : entry.outputs)
-    specs.push_back({output.name, storedType(output.dtype), output.shape});
+    specs.push_back({output.name, storedTypeOf(output.dtype), output.shape});
   WEIR_ASSIGN_OR_RETURN(SafetensorsWriter writer,
                         SafetensorsWriter::create(path, std::move(specs)));
   std::vector<std::byte> data;

@@ -88,7 +88,14 @@ StatusOr<std::string> findArtifact(const std::string &folder,
   WEIR_ASSIGN_OR_RETURN(std::string description,
                         describeCompilation(job, compiler));
   WEIR_ASSIGN_OR_RETURN(std::string cache, cacheFolder());
-  WEIR_RETURN_IF_ERROR(makeDirectories(cache));
+  auto cacheError = [](const Status &status) {
+    return Status(status.code(),
+                  status.message() +
+                      "; compiled models are kept there: set WEIR_CACHE to a "
+                      "folder that can be written");
+  };
+  if (Status status = makeDirectories(cache); !status.ok())
+    return cacheError(status);
   std::string place = cache + "/" + sha256Hex(description);
   std::string artifact = place + ".weir";
   bool fresh = !flags.recompile && flags.dumpDir.empty() &&
@@ -96,7 +103,8 @@ StatusOr<std::string> findArtifact(const std::string &folder,
   // A damaged file or one of another version is made anew.
   if (fresh && plan::ArtifactReader::open(artifact).ok())
     return artifact;
-  WEIR_RETURN_IF_ERROR(writeFile(place + ".json", description));
+  if (Status status = writeFile(place + ".json", description); !status.ok())
+    return cacheError(status);
   WEIR_RETURN_IF_ERROR(compile(compiler, flags, job, artifact, exitCode));
   return artifact;
 }

@@ -37,7 +37,8 @@ static void expect(int holds, const char *what) {
 static void expectError(weir_status_t *status, int code, const char *part) {
   if (weir_status_code(status) != code ||
       !strstr(weir_status_message(status), part)) {
-    fprintf(stderr, "evaluate: expects code %d and a message with '%s', got %d: %s\n",
+    fprintf(stderr,
+            "evaluate: expects code %d and a message with '%s', got %d: %s\n",
             code, part, weir_status_code(status), weir_status_message(status));
     ++failures;
   }
@@ -82,7 +83,8 @@ static int32_t *readTokens(const char *path, size_t count) {
   for (size_t i = 0; tokens && file && i < count; ++i) {
     int low = fgetc(file), high = fgetc(file);
     if (high == EOF) {
-      fprintf(stderr, "evaluate: %s: holds fewer than %zu tokens\n", path, count);
+      fprintf(stderr, "evaluate: %s: holds fewer than %zu tokens\n", path,
+              count);
       exit(3);
     }
     tokens[i] = low | high << 8;
@@ -115,16 +117,19 @@ static void makeMistakes(weir_runtime_t *runtime, const weir_program_t *program,
               "runtime is NULL");
   expectError(weir_session_load_weights(session, "no-such.safetensors", 0),
               WEIR_INVALID_INPUT, "no-such.safetensors");
-  expectError(weir_session_run(session, "evaluate"), WEIR_INVALID_INPUT, "labels");
+  expectError(weir_session_run(session, "evaluate"), WEIR_INVALID_INPUT,
+              "labels");
   expectError(weir_session_run(session, "evaluation"), WEIR_INVALID_INPUT,
               "its entries are");
   weir_status_t *status =
       weir_session_bind_input(session, "evaluate", "tokens", ids, bytes);
   if (weir_status_code(status) == WEIR_INVALID_INPUT)
     fprintf(stderr, "as expected: %s\n", weir_status_message(status));
-  expectError(status, WEIR_INVALID_INPUT, "no input 'tokens'; it has 'ids', 'labels'");
-  expectError(weir_session_bind_input(session, "evaluate", "ids", ids, bytes - 4),
-              WEIR_INVALID_INPUT, "expects");
+  expectError(status, WEIR_INVALID_INPUT,
+              "no input 'tokens'; it has 'ids', 'labels'");
+  expectError(
+      weir_session_bind_input(session, "evaluate", "ids", ids, bytes - 4),
+      WEIR_INVALID_INPUT, "expects");
   expectError(weir_session_bind_input(session, "evaluate", "ids", NULL, bytes),
               WEIR_INVALID_INPUT, "ids");
   double value;
@@ -165,8 +170,10 @@ int main(int argc, char **argv) {
   memcpy(labels, ids + 1, batch.bytes);
   makeMistakes(runtime, program, session, ids, batch.bytes);
 
-  require(weir_session_bind_input(session, "evaluate", "ids", ids, batch.bytes));
-  require(weir_session_bind_input(session, "evaluate", "labels", labels, batch.bytes));
+  require(
+      weir_session_bind_input(session, "evaluate", "ids", ids, batch.bytes));
+  require(weir_session_bind_input(session, "evaluate", "labels", labels,
+                                  batch.bytes));
   double loss = lossOf(session);
   printf("loss %.9g\n", loss);
 
@@ -189,8 +196,10 @@ int main(int argc, char **argv) {
   if (!logits)
     return 9;
   memset(logits, 0xFF, result.bytes); /* not a number, each of them */
-  require(weir_session_bind_input(session, "forward", "ids", ids, prompt.bytes));
-  require(weir_session_bind_output(session, "forward", "logits", logits, result.bytes));
+  require(
+      weir_session_bind_input(session, "forward", "ids", ids, prompt.bytes));
+  require(weir_session_bind_output(session, "forward", "logits", logits,
+                                   result.bytes));
   require(weir_session_run(session, "forward"));
   size_t finite = 0, elements = result.bytes / sizeof(float);
   for (size_t i = 0; i < elements; ++i)

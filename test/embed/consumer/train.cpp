@@ -4,7 +4,8 @@
 //   train MODEL.weir WEIGHTS TOKENS.bin STEPS SAVED.safetensors
 //
 // prints a loss a step, saves the weights and reads them back. AdamW's settings
-// are inputs of the entry: the program computes a schedule, nothing is compiled.
+// are inputs of the entry: the program computes a schedule, nothing is
+// compiled.
 #include <weir/weir.h>
 
 #include <cmath>
@@ -24,7 +25,8 @@ namespace {
 
 // A status as an exception, as this program likes it; the library throws none.
 struct Error : std::runtime_error {
-  Error(int code, const std::string &text) : std::runtime_error(text), code(code) {}
+  Error(int code, const std::string &text)
+      : std::runtime_error(text), code(code) {}
   int code;
 };
 
@@ -39,9 +41,12 @@ void check(weir_status_t *status) {
 template <typename T, void (*release)(T *)> struct Release {
   void operator()(T *handle) const { release(handle); }
 };
-using Runtime = std::unique_ptr<weir_runtime_t, Release<weir_runtime_t, weir_runtime_free>>;
-using Program = std::unique_ptr<weir_program_t, Release<weir_program_t, weir_program_free>>;
-using Session = std::unique_ptr<weir_session_t, Release<weir_session_t, weir_session_free>>;
+using Runtime =
+    std::unique_ptr<weir_runtime_t, Release<weir_runtime_t, weir_runtime_free>>;
+using Program =
+    std::unique_ptr<weir_program_t, Release<weir_program_t, weir_program_free>>;
+using Session =
+    std::unique_ptr<weir_session_t, Release<weir_session_t, weir_session_free>>;
 
 Runtime makeRuntime() {
   weir_runtime_t *runtime = nullptr;
@@ -66,7 +71,8 @@ Session makeSession(const Program &program) {
 
 std::vector<int32_t> readTokens(const char *path) {
   std::ifstream file(path, std::ios::binary);
-  std::string bytes{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+  std::string bytes{std::istreambuf_iterator<char>(file),
+                    std::istreambuf_iterator<char>()};
   std::vector<int32_t> tokens;
   for (size_t i = 0; i + 1 < bytes.size(); i += 2)
     tokens.push_back(uint8_t(bytes[i]) | uint8_t(bytes[i + 1]) << 8);
@@ -100,17 +106,21 @@ void setScalars(const Program &program, const Session &session, int step) {
       {"correction2", 1 - std::pow(double(float(beta2)), step + 1)},
       {"max_norm", 0},
   };
-  for (size_t i = 0; i < weir_program_input_count(program.get(), "train"); ++i) {
+  for (size_t i = 0; i < weir_program_input_count(program.get(), "train");
+       ++i) {
     weir_tensor_info_t info;
     check(weir_program_input(program.get(), "train", i, &info));
     if (info.rank == 0)
-      check(weir_session_set_scalar(session.get(), "train", info.name, values.at(info.name)));
+      check(weir_session_set_scalar(session.get(), "train", info.name,
+                                    values.at(info.name)));
   }
 }
 
-std::vector<float> readVariable(const Session &session, const weir_tensor_info_t &info) {
+std::vector<float> readVariable(const Session &session,
+                                const weir_tensor_info_t &info) {
   std::vector<float> values(info.bytes / sizeof(float));
-  check(weir_session_read_variable(session.get(), info.name, values.data(), info.bytes));
+  check(weir_session_read_variable(session.get(), info.name, values.data(),
+                                   info.bytes));
   return values;
 }
 
@@ -123,24 +133,29 @@ int run(char **argv) {
   int steps = std::atoi(argv[4]);
 
   weir_tensor_info_t batch{};
-  for (size_t i = 0; i < weir_program_input_count(program.get(), "train"); ++i) {
+  for (size_t i = 0; i < weir_program_input_count(program.get(), "train");
+       ++i) {
     check(weir_program_input(program.get(), "train", i, &batch));
     if (std::string(batch.name) == "ids")
       break;
   }
   size_t size = batch.bytes / sizeof(int32_t);
   if (tokens.size() < steps * size + 1)
-    throw Error(WEIR_INVALID_INPUT, std::string(argv[3]) + ": holds too few tokens");
+    throw Error(WEIR_INVALID_INPUT,
+                std::string(argv[3]) + ": holds too few tokens");
 
   for (int step = 0; step < steps; ++step) {
     // The tokens lie in memory already: the session reads them there.
     const int32_t *ids = tokens.data() + step * size;
-    check(weir_session_bind_input(session.get(), "train", "ids", ids, batch.bytes));
-    check(weir_session_bind_input(session.get(), "train", "labels", ids + 1, batch.bytes));
+    check(weir_session_bind_input(session.get(), "train", "ids", ids,
+                                  batch.bytes));
+    check(weir_session_bind_input(session.get(), "train", "labels", ids + 1,
+                                  batch.bytes));
     setScalars(program, session, step);
     check(weir_session_run(session.get(), "train"));
     std::printf("loss %.9g\n", metric(session, "loss"));
-    if (metric(session, "applied") != 1 || !(metric(session, "gradient_norm") > 0))
+    if (metric(session, "applied") != 1 ||
+        !(metric(session, "gradient_norm") > 0))
       throw Error(WEIR_RUNTIME_ERROR, "expects an update that was applied");
   }
 
@@ -150,7 +165,8 @@ int run(char **argv) {
   weir_tensor_info_t parameter{};
   check(weir_program_variable(program.get(), 0, &parameter));
   if (readVariable(other, parameter) == readVariable(session, parameter))
-    throw Error(WEIR_RUNTIME_ERROR, "expects first values that differ from trained ones");
+    throw Error(WEIR_RUNTIME_ERROR,
+                "expects first values that differ from trained ones");
   check(weir_session_load_weights(other.get(), argv[5], 0));
   if (readVariable(other, parameter) != readVariable(session, parameter))
     throw Error(WEIR_RUNTIME_ERROR, "expects the weights that were saved");
@@ -170,7 +186,9 @@ int run(char **argv) {
 
 int main(int argc, char **argv) {
   if (argc != 6) {
-    std::fprintf(stderr, "usage: train MODEL.weir WEIGHTS TOKENS.bin STEPS SAVED.safetensors\n");
+    std::fprintf(
+        stderr,
+        "usage: train MODEL.weir WEIGHTS TOKENS.bin STEPS SAVED.safetensors\n");
     return 2;
   }
   try {

@@ -36,7 +36,8 @@ protected:
   /// The artifact with a changed manifest and members, digests made to fit
   /// where `repair`.
   void write(const std::string &name, bool repair,
-             const std::function<void(Json &, std::vector<std::pair<std::string, std::string>> &)>
+             const std::function<void(
+                 Json &, std::vector<std::pair<std::string, std::string>> &)>
                  &change) {
     auto changed = members;
     Json manifest;
@@ -51,13 +52,15 @@ protected:
         if (member != "manifest.json" && manifest["members"].contains(member))
           manifest["members"][member] = sha256Hex(content);
     for (const auto &[member, content] : changed)
-      ASSERT_OK(zip->add(member, member == "manifest.json" && !manifest.is_null()
-                                     ? manifest.dump()
-                                     : content));
+      ASSERT_OK(
+          zip->add(member, member == "manifest.json" && !manifest.is_null()
+                               ? manifest.dump()
+                               : content));
     ASSERT_OK(zip->finish());
   }
 
-  void expectBoth(const std::string &name, int code, const std::vector<std::string> &parts) {
+  void expectBoth(const std::string &name, int code,
+                  const std::vector<std::string> &parts) {
     expectEnd("weir-run", runArguments(name), folder.path(), code, parts);
     expectEnd("weir-inspect", {name}, folder.path(), code, parts);
   }
@@ -118,16 +121,19 @@ TEST_F(Artifact, MissingMemberIsNamed) {
 }
 
 TEST_F(Artifact, MemberOfNobodyIsNamed) {
-  write("more.weir", false,
-        [](Json &, auto &members) { members.push_back({"kernels/extra.so", "x"}); });
+  write("more.weir", false, [](Json &, auto &members) {
+    members.push_back({"kernels/extra.so", "x"});
+  });
   expectBoth("more.weir", 3, {"'kernels/extra.so' is not in the manifest"});
 }
 
 TEST_F(Artifact, OtherVersionsAreIncompatible) {
-  write("newer.weir", false, [](Json &manifest, auto &) { manifest["formatVersion"] = 99; });
+  write("newer.weir", false,
+        [](Json &manifest, auto &) { manifest["formatVersion"] = 99; });
   expectBoth("newer.weir", 8, {"format version 99", "compile the model again"});
-  write("schema.weir", false,
-        [](Json &manifest, auto &) { manifest["schemaHash"] = std::string(64, 'a'); });
+  write("schema.weir", false, [](Json &manifest, auto &) {
+    manifest["schemaHash"] = std::string(64, 'a');
+  });
   expectBoth("schema.weir", 8, {"plan schema aaaa", "compile the model again"});
 }
 
@@ -135,12 +141,15 @@ TEST_F(Artifact, OtherProcessorsAreRefusedBeforeCodeIsLoaded) {
   write("feature.weir", false, [](Json &manifest, auto &) {
     manifest["kernels"][0]["features"].push_back("quantum");
   });
-  expectEnd("weir-run", runArguments("feature.weir"), folder.path(), 8, {"quantum"});
+  expectEnd("weir-run", runArguments("feature.weir"), folder.path(), 8,
+            {"quantum"});
   // Looking at it is fine.
   expectEnd("weir-inspect", {"feature.weir"}, folder.path(), 0, {"quantum"});
-  write("machine.weir", false,
-        [](Json &manifest, auto &) { manifest["kernels"][0]["architecture"] = "riscv64"; });
-  expectEnd("weir-run", runArguments("machine.weir"), folder.path(), 8, {"riscv64"});
+  write("machine.weir", false, [](Json &manifest, auto &) {
+    manifest["kernels"][0]["architecture"] = "riscv64";
+  });
+  expectEnd("weir-run", runArguments("machine.weir"), folder.path(), 8,
+            {"riscv64"});
   expectEnd("weir-inspect", {"machine.weir"}, folder.path(), 0, {"riscv64"});
 }
 
@@ -157,7 +166,8 @@ TEST_F(Artifact, ManifestThatIsNoneIsRefused) {
   }
 }
 
-/// Changed plans whose digests fit: the checks of the plan itself have to see it.
+/// Changed plans whose digests fit: the checks of the plan itself have to see
+/// it.
 TEST_F(Artifact, PlanThatDoesNotHoldTogetherIsRefused) {
   struct {
     const char *what;
@@ -165,9 +175,11 @@ TEST_F(Artifact, PlanThatDoesNotHoldTogetherIsRefused) {
   } changes[] = {
       {"no entries", [](Json &plan) { plan["entries"] = Json::array(); }},
       {"no such key", [](Json &plan) { plan["more"] = 1; }},
-      {"a list for a number", [](Json &plan) { plan["teamSize"] = Json::array(); }},
+      {"a list for a number",
+       [](Json &plan) { plan["teamSize"] = Json::array(); }},
       {"variables gone", [](Json &plan) { plan["variables"] = Json::array(); }},
-      {"entry without a name", [](Json &plan) { plan["entries"][0]["name"] = ""; }},
+      {"entry without a name",
+       [](Json &plan) { plan["entries"][0]["name"] = ""; }},
       {"a number too large", [](Json &plan) { plan["teamSize"] = 1e300; }},
       {"segments gone", [](Json &plan) { plan["segments"] = Json::array(); }},
   };
@@ -194,7 +206,8 @@ TEST_F(Artifact, CodeThatIsNoneIsRefused) {
   expectEnd("weir-run", runArguments("code.weir"), folder.path(), 8,
             {"code.weir: the kernels cannot be loaded"});
   // Inspecting never loads code.
-  expectEnd("weir-inspect", {"code.weir"}, folder.path(), 0, {"kernels/cpu-0.so"});
+  expectEnd("weir-inspect", {"code.weir"}, folder.path(), 0,
+            {"kernels/cpu-0.so"});
 }
 
 //===----------------------------------------------------------------------===//
@@ -205,17 +218,20 @@ class Data : public ::testing::Test {
 protected:
   void SetUp() override { ASSERT_FALSE(tinyArtifact().empty()); }
 
-  void expectTraining(const std::string &data, int code, const std::vector<std::string> &parts) {
+  void expectTraining(const std::string &data, int code,
+                      const std::vector<std::string> &parts) {
     std::string job = tinyJob();
     std::string given = R"({"kind": "text", "path": "text.txt"})";
     job.replace(job.find(given), given.size(), data);
     folder.write("job.json", job);
-    expectEnd("weir-run", {tinyArtifact(), "--train=job.json", "--progress=none"}, folder.path(),
-              code, parts);
+    expectEnd("weir-run",
+              {tinyArtifact(), "--train=job.json", "--progress=none"},
+              folder.path(), code, parts);
   }
 
   /// `count` tokens of 16 bits behind an llm.c header that says `said`.
-  static std::string tokens(uint32_t magic, uint32_t version, uint32_t said, size_t count) {
+  static std::string tokens(uint32_t magic, uint32_t version, uint32_t said,
+                            size_t count) {
     std::string bytes;
     auto word = [&](uint32_t value) {
       for (int i = 0; i < 4; ++i)
@@ -235,27 +251,31 @@ protected:
 
 TEST_F(Data, OfEnoughTokensTrains) {
   folder.write("text.txt", std::string(500, 'a'));
-  expectTraining(R"({"kind": "text", "path": "text.txt"})", 0, {"trained 2 steps"});
+  expectTraining(R"({"kind": "text", "path": "text.txt"})", 0,
+                 {"trained 2 steps"});
   folder.write("tokens.bin", tokens(20240520, 1, 500, 500));
-  expectTraining(R"({"kind": "bin", "path": "tokens.bin"})", 0, {"trained 2 steps"});
+  expectTraining(R"({"kind": "bin", "path": "tokens.bin"})", 0,
+                 {"trained 2 steps"});
 }
 
 TEST_F(Data, ThatIsTooShortIsRefused) {
   folder.write("text.txt", "");
   expectTraining(R"({"kind": "text", "path": "text.txt"})", 3, {"text.txt"});
   folder.write("text.txt", "hello");
-  expectTraining(R"({"kind": "text", "path": "text.txt"})", 3, {"text.txt", "5"});
+  expectTraining(R"({"kind": "text", "path": "text.txt"})", 3,
+                 {"text.txt", "5"});
   folder.write("tokens.bin", std::string(10, '\0'));
   expectTraining(R"({"kind": "bin", "path": "tokens.bin"})", 3, {"tokens.bin"});
 }
 
 TEST_F(Data, ThatIsCutIsRefusedAtEverySection) {
   std::string whole = tokens(20240520, 1, 500, 500);
-  for (size_t size : {size_t(0), size_t(3), size_t(5), size_t(12), size_t(1023), size_t(1024),
-                      size_t(1025), whole.size() - 1}) {
+  for (size_t size : {size_t(0), size_t(3), size_t(5), size_t(12), size_t(1023),
+                      size_t(1024), size_t(1025), whole.size() - 1}) {
     SCOPED_TRACE(size);
     folder.write("tokens.bin", whole.substr(0, size));
-    expectTraining(R"({"kind": "bin", "path": "tokens.bin"})", 3, {"tokens.bin"});
+    expectTraining(R"({"kind": "bin", "path": "tokens.bin"})", 3,
+                   {"tokens.bin"});
   }
 }
 
@@ -263,8 +283,10 @@ TEST_F(Data, OfAnotherKindIsRefused) {
   folder.write("tokens.bin", tokens(20240520, 2, 500, 500));
   expectTraining(R"({"kind": "bin", "path": "tokens.bin"})", 3, {"version 2"});
   folder.write("tokens.bin", std::string(4000, '\x7f'));
-  expectTraining(R"({"kind": "bin", "path": "tokens.bin"})", 3, {"token 0 is 32639", "256"});
-  expectTraining(R"({"kind": "bin", "path": "nowhere.bin"})", 3, {"nowhere.bin", "No such file"});
+  expectTraining(R"({"kind": "bin", "path": "tokens.bin"})", 3,
+                 {"token 0 is 32639", "256"});
+  expectTraining(R"({"kind": "bin", "path": "nowhere.bin"})", 3,
+                 {"nowhere.bin", "No such file"});
   std::filesystem::create_directory(folder.path("empty"));
   expectTraining(R"({"kind": "text", "path": "empty"})", 3, {"empty"});
 }

@@ -12,7 +12,9 @@ struct Case {
   std::vector<std::string> parts;
 };
 void PrintTo(const Case &item, std::ostream *os) { *os << item.name; }
-std::string nameOf(const ::testing::TestParamInfo<Case> &info) { return info.param.name; }
+std::string nameOf(const ::testing::TestParamInfo<Case> &info) {
+  return info.param.name;
+}
 
 //===----------------------------------------------------------------------===//
 // Flags
@@ -28,7 +30,8 @@ TEST_P(Flags, AreRefused) {
   for (std::string &argument : arguments)
     if (argument == "MODEL")
       argument = model;
-  expectEnd("weir-compile", arguments, folder.path(), GetParam().code, GetParam().parts);
+  expectEnd("weir-compile", arguments, folder.path(), GetParam().code,
+            GetParam().parts);
   EXPECT_FALSE(std::filesystem::exists(folder.path("model.weir")));
 }
 
@@ -41,19 +44,34 @@ const Case flags[] = {
     {"MeshOfNone", {"MODEL", "--mesh=dp=0"}, 2, {"mesh 'dp=0'"}},
     {"MeshAxisTwice", {"MODEL", "--mesh=dp=2,dp=2"}, 2, {"mesh", "dp"}},
     {"MeshTooLarge", {"MODEL", "--mesh=dp=99999999999999999999"}, 2, {"mesh"}},
-    {"AxisWithoutStrategy", {"MODEL", "--mesh=rows=2"}, 2, {"strategy.rows", "is required"}},
-    {"StrategyWithoutAxis", {"MODEL", "--strategy=data"}, 2, {"--strategy", "AXIS:STRATEGY"}},
+    {"AxisWithoutStrategy",
+     {"MODEL", "--mesh=rows=2"},
+     2,
+     {"strategy.rows", "is required"}},
+    {"StrategyWithoutAxis",
+     {"MODEL", "--strategy=data"},
+     2,
+     {"--strategy", "AXIS:STRATEGY"}},
     {"UnknownStrategy",
      {"MODEL", "--mesh=dp=2", "--strategy=dp:datas"},
      2,
      {"strategy.dp", "datas", "data, megatron"}},
-    {"StrategyOfNoAxis", {"MODEL", "--mesh=dp=2", "--strategy=tp:megatron"}, 2, {"strategy.tp"}},
-    {"LayoutWithoutParts", {"MODEL", "--layout=wte"}, 2, {"--layout", "GLOB:AXIS:LAYOUT"}},
+    {"StrategyOfNoAxis",
+     {"MODEL", "--mesh=dp=2", "--strategy=tp:megatron"},
+     2,
+     {"strategy.tp"}},
+    {"LayoutWithoutParts",
+     {"MODEL", "--layout=wte"},
+     2,
+     {"--layout", "GLOB:AXIS:LAYOUT"}},
     {"LayoutOfNoAxis",
      {"MODEL", "--mesh=dp=2", "--layout=*:tp:S(0)"},
      2,
      {"--layout", "no axis 'tp'"}},
-    {"UnknownPhase", {"MODEL", "--stop-after=shards"}, 2, {"--stop-after", "shard"}},
+    {"UnknownPhase",
+     {"MODEL", "--stop-after=shards"},
+     2,
+     {"--stop-after", "shard"}},
     {"PhasesBackwards",
      {"MODEL", "--start-at=shard", "--stop-after=plan"},
      2,
@@ -61,14 +79,26 @@ const Case flags[] = {
     {"UnknownCpu", {"MODEL", "--cpu=pentium"}, 2, {"--cpu", "x86-64-v3"}},
     {"BatchNoNumber", {"MODEL", "--batch=many"}, 2, {"--batch", "many"}},
     {"BatchOfNone", {"MODEL", "--batch=0"}, 2, {"batch"}},
-    {"NegativeForwardBatch", {"MODEL", "--forward-batch=-1"}, 2, {"--forward-batch"}},
+    {"NegativeForwardBatch",
+     {"MODEL", "--forward-batch=-1"},
+     2,
+     {"--forward-batch"}},
     {"MoreMicroBatchesThanRows",
      {"MODEL", "--batch=2", "--sequence=16", "--micro-batches=3"},
      2,
      {"micro_batches", "at most batch (2)"}},
-    {"UnknownOptimizer", {"MODEL", "--optimizer=lion"}, 2, {"optimizer.kind", "lion", "adamw"}},
-    {"SetWithoutValue", {"MODEL", "--set=batch"}, 2, {"--set batch", "KEY.PATH=VALUE"}},
-    {"SetUnknownKey", {"MODEL", "--set=optimiser.lr=1"}, 2, {"optimiser", "optimizer"}},
+    {"UnknownOptimizer",
+     {"MODEL", "--optimizer=lion"},
+     2,
+     {"optimizer.kind", "lion", "adamw"}},
+    {"SetWithoutValue",
+     {"MODEL", "--set=batch"},
+     2,
+     {"--set batch", "KEY.PATH=VALUE"}},
+    {"SetUnknownKey",
+     {"MODEL", "--set=optimiser.lr=1"},
+     2,
+     {"optimiser", "optimizer"}},
     {"SetWrongType", {"MODEL", "--set=batch=two"}, 2, {"batch"}},
     {"ArtifactToStandardOutput", {"MODEL", "-o", "-"}, 2, {"--output"}},
     {"SequenceBeyondContext",
@@ -89,10 +119,14 @@ const Case flags[] = {
      6,
      {"nowhere/a.mlir"}},
     {"ReportInNoFolder",
-     {"MODEL", "--sequence=16", "--stop-after=plan", "-o", "ir", "--report=nowhere/report.json"},
+     {"MODEL", "--sequence=16", "--stop-after=plan", "-o", "ir",
+      "--report=nowhere/report.json"},
      6,
      {"nowhere/report.json"}},
-    {"DumpDirIsFile", {"MODEL", "--sequence=16", "--dump-dir=file"}, 6, {"file"}},
+    {"DumpDirIsFile",
+     {"MODEL", "--sequence=16", "--dump-dir=file"},
+     6,
+     {"file"}},
     // A device is written as it stands, not replaced by a file.
     {"DeviceIsFull",
      {"MODEL", "--sequence=16", "--stop-after=import", "-o", "/dev/full"},
@@ -118,19 +152,24 @@ class Jobs : public ::testing::TestWithParam<JobCase> {};
 TEST_P(Jobs, EndAsTheySay) {
   TempFolder folder;
   folder.write("job.json", GetParam().text);
-  expectEnd("weir-compile", {"job.json", "-o", "model.weir"}, folder.path(), GetParam().code,
-            GetParam().parts);
-  EXPECT_EQ(std::filesystem::exists(folder.path("model.weir")), GetParam().code == 0);
+  expectEnd("weir-compile", {"job.json", "-o", "model.weir"}, folder.path(),
+            GetParam().code, GetParam().parts);
+  EXPECT_EQ(std::filesystem::exists(folder.path("model.weir")),
+            GetParam().code == 0);
 }
 
 std::string nested(int depth) {
-  return "{\"model\": " + std::string(depth, '[') + std::string(depth, ']') + "}";
+  return "{\"model\": " + std::string(depth, '[') + std::string(depth, ']') +
+         "}";
 }
 
 const JobCase jobs[] = {
     // Legal, so that the others fail for their own reason.
     {"Plain", tinyJob(), 0, {}},
-    {"IndivisibleEverywhere", tinyJob(R"(, "mesh": "dp=5,tp=3", "micro_batches": 4)"), 0, {}},
+    {"IndivisibleEverywhere",
+     tinyJob(R"(, "mesh": "dp=5,tp=3", "micro_batches": 4)"),
+     0,
+     {}},
     {"LayoutOverrides",
      tinyJob(R"j(, "mesh": "tp=2", "layouts": [{"match": "*wte*", "tp": "S(1)"},
        {"match": "*", "tp": "B"}])j"),
@@ -140,11 +179,19 @@ const JobCase jobs[] = {
     {"Empty", "", 3, {"job.json"}},
     {"NoJson", "model: gpt2\n", 3, {"job.json:1"}},
     {"Cut", tinyJob().substr(0, 150), 3, {"job.json"}},
-    {"Binary", std::string("\x7f" "ELF\0\1\2\xff", 8), 3, {"job.json"}},
+    {"Binary",
+     std::string("\x7f"
+                 "ELF\0\1\2\xff",
+                 8),
+     3,
+     {"job.json"}},
     {"List", "[]", 3, {"expects an object"}},
     {"DeepNesting", nested(100000), 3, {"job.json"}},
     {"KeyTwice", R"({"batch": 1, "batch": 2})", 3, {"batch"}},
-    {"NoModel", R"({"batch": 1, "sequence": 8, "steps": 1})", 3, {"model: is required"}},
+    {"NoModel",
+     R"({"batch": 1, "sequence": 8, "steps": 1})",
+     3,
+     {"model: is required"}},
     {"TwoModels",
      R"({"model": {"folder": "a", "mlir": "b"}, "batch": 1, "sequence": 8, "steps": 1})",
      3,
@@ -157,8 +204,8 @@ const JobCase jobs[] = {
      R"({"model": {"family": "gpt2", "config": {"layers": "two", "width": 10, "heads": 3}},
        "batches": 4, "sequence": -1, "steps": 0, "precision": "f16"})",
      3,
-     {"model.config.layers", "model.config.width", "batches: unknown key", "batch: is required",
-      "sequence", "steps", "precision"}},
+     {"model.config.layers", "model.config.width", "batches: unknown key",
+      "batch: is required", "sequence", "steps", "precision"}},
     {"SeedNegative", tinyJob(R"(, "seed": -1)"), 3, {"seed"}},
     {"StepBeyondReason",
      R"({"model": {"family": "gpt2", "config": {"layers": 1, "width": 8, "heads": 2}},
@@ -184,20 +231,29 @@ const JobCase jobs[] = {
      3,
      {"layouts[0].tp", "S(i)"}},
     {"LayoutOfNoVariable",
-     tinyJob(R"(, "mesh": "tp=2", "layouts": [{"match": "*nowhere*", "tp": "B"}])"),
+     tinyJob(
+         R"(, "mesh": "tp=2", "layouts": [{"match": "*nowhere*", "tp": "B"}])"),
      1,
      {"'*nowhere*' matches no variable"}},
     {"LayoutOfNoDimension",
-     tinyJob(R"j(, "mesh": "tp=2", "layouts": [{"match": "*ln_f.bias", "tp": "S(1)"}])j"),
+     tinyJob(
+         R"j(, "mesh": "tp=2", "layouts": [{"match": "*ln_f.bias", "tp": "S(1)"}])j"),
      1,
      {"ln_f.bias", "S(1)"}},
     {"DropoutOfAll", tinyJob(R"(, "dropout": 1.0)"), 3, {"dropout", "below 1"}},
-    {"UnknownPrecision", tinyJob(R"(, "precision": "bf16")"), 3, {"precision", "f32"}},
-    {"TooManyWorkers", tinyJob(R"(, "workers": 1000000)"), 3, {"workers", "4096"}},
+    {"UnknownPrecision",
+     tinyJob(R"(, "precision": "bf16")"),
+     3,
+     {"precision", "f32"}},
+    {"TooManyWorkers",
+     tinyJob(R"(, "workers": 1000000)"),
+     3,
+     {"workers", "4096"}},
 };
-INSTANTIATE_TEST_SUITE_P(
-    Compile, Jobs, ::testing::ValuesIn(jobs),
-    [](const ::testing::TestParamInfo<JobCase> &info) { return info.param.name; });
+INSTANTIATE_TEST_SUITE_P(Compile, Jobs, ::testing::ValuesIn(jobs),
+                         [](const ::testing::TestParamInfo<JobCase> &info) {
+                           return info.param.name;
+                         });
 
 } // namespace
 } // namespace weir::test

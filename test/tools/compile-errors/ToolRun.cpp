@@ -10,8 +10,10 @@ ToolResult runIn(const std::string &folder, const std::string &tool,
   return runTool("/usr/bin/env", line);
 }
 
-void expectEnd(const std::string &tool, const std::vector<std::string> &arguments,
-               const std::string &folder, int code, const std::vector<std::string> &parts) {
+void expectEnd(const std::string &tool,
+               const std::vector<std::string> &arguments,
+               const std::string &folder, int code,
+               const std::vector<std::string> &parts) {
   std::string line = tool;
   for (const std::string &argument : arguments)
     line += " " + argument;
@@ -23,12 +25,16 @@ void expectEnd(const std::string &tool, const std::vector<std::string> &argument
     EXPECT_NE(said.find(part), std::string::npos) << "expects '" << part << "'";
   if (code != 0)
     EXPECT_NE(said.find(": error: "), std::string::npos) << "expects a message";
-  for (const char *bad : {"Stack dump", "Assertion", "terminate called", "failed to legalize",
-                          "PLEASE submit", "internal error"})
-    EXPECT_EQ(said.find(bad), std::string::npos) << "does not expect '" << bad << "'";
+  for (const char *bad :
+       {"Stack dump", "Assertion", "terminate called", "failed to legalize",
+        "PLEASE submit", "internal error"})
+    EXPECT_EQ(said.find(bad), std::string::npos)
+        << "does not expect '" << bad << "'";
 }
 
-std::string golden(const std::string &path) { return std::string(WEIR_GOLDEN_DIR) + "/" + path; }
+std::string golden(const std::string &path) {
+  return std::string(WEIR_GOLDEN_DIR) + "/" + path;
+}
 
 std::string writeModel(const TempFolder &folder, const std::string &name,
                        const std::string &config) {
@@ -37,7 +43,8 @@ std::string writeModel(const TempFolder &folder, const std::string &name,
   return folder.path(name);
 }
 
-const char tinyConfig[] = R"({"model_type": "gpt2", "n_layer": 1, "n_embd": 8, "n_head": 2,
+const char tinyConfig[] =
+    R"({"model_type": "gpt2", "n_layer": 1, "n_embd": 8, "n_head": 2,
   "n_positions": 32, "vocab_size": 256})";
 
 std::string tinyJob(const std::string &changes) {

@@ -16,8 +16,10 @@ ToolResult runIn(const std::string &folder, const std::string &tool,
 /// Expects that the tool ends with `code` (by no signal) and says each of
 /// `parts`; a failure without a message, a stack dump or a failed assertion is
 /// an error of its own.
-void expectEnd(const std::string &tool, const std::vector<std::string> &arguments,
-               const std::string &folder, int code, const std::vector<std::string> &parts);
+void expectEnd(const std::string &tool,
+               const std::vector<std::string> &arguments,
+               const std::string &folder, int code,
+               const std::vector<std::string> &parts);
 
 /// The path of a golden model's folder or file.
 std::string golden(const std::string &path);

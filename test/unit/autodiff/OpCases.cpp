@@ -430,7 +430,7 @@ OwningOpRef<ModuleOp> OpTestContext::parse(const std::string &text) {
   return module;
 }
 
-Program OpTestContext::build(const OpCase &opCase) {
+std::string textOf(const OpCase &opCase) {
   std::string text = "graph.entry @f(";
   llvm::raw_string_ostream os(text);
   for (auto [i, operand] : llvm::enumerate(opCase.operands))
@@ -451,6 +451,11 @@ Program OpTestContext::build(const OpCase &opCase) {
   for (auto [i, type] : llvm::enumerate(opCase.results))
     os << (i ? ", " : "") << type;
   os << "\n}\n";
+  return text;
+}
+
+Program OpTestContext::build(const OpCase &opCase) {
+  std::string text = textOf(opCase);
   // f64 also in the IR: constants of a body or a gradient are not rounded.
   for (size_t at = 0; (at = text.find("xf32", at)) != std::string::npos;)
     text.replace(at, 4, "xf64");

@@ -57,6 +57,9 @@ struct OpCase {
 /// exchanged dimensions do not go unnoticed.
 const std::vector<OpCase> &opCases();
 
+/// The text of an entry `@f` that is the op of a case.
+std::string textOf(const OpCase &opCase);
+
 /// A module whose entry `@f` is the op of a case.
 struct Program {
   mlir::OwningOpRef<mlir::ModuleOp> module;

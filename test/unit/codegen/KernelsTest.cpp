@@ -3,14 +3,13 @@
 // interpreter and compared with what it was made from; compiled, each kernel is
 // compared with the interpreter.
 #include "compiler/API/InitDialects.h"
-#include "compiler/Autodiff/Passes.h"
-#include "compiler/Builders/Families.h"
 #include "compiler/Interpreter/Interpreter.h"
 #include "compiler/Kernels/Passes.h"
 #include "compiler/Sharding/Passes.h"
 #include "test/unit/autodiff/OpCases.h"
 #include "test/unit/codegen/KernelCheck.h"
 #include "test/unit/codegen/RandomGraphs.h"
+#include "test/unit/interpreter/SmallModels.h"
 
 #include "mlir/AsmParser/AsmParser.h"
 #include "mlir/IR/Verifier.h"
@@ -64,34 +63,10 @@ void expectNear(const std::string &what, const Tensor &got,
 
 class Ops : public testing::TestWithParam<OpCase> {};
 
-std::string moduleOf(const OpCase &opCase) {
-  std::string text = "graph.entry @f(";
-  llvm::raw_string_ostream os(text);
-  for (auto [i, operand] : llvm::enumerate(opCase.operands))
-    os << (i ? ", " : "") << "%a" << i << ": " << operand.type
-       << " {graph.input = \"a" << i << "\"}";
-  os << ") -> (";
-  for (auto [i, type] : llvm::enumerate(opCase.results))
-    os << (i ? ", " : "") << type << " {graph.output = \"y" << i << "\"}";
-  os << ") {\n  ";
-  auto results = [&] {
-    for (size_t i = 0; i < opCase.results.size(); ++i)
-      os << (i ? ", " : "") << "%" << i;
-  };
-  results();
-  os << " = graph." << opCase.text << "\n  graph.return ";
-  results();
-  os << " : ";
-  for (auto [i, type] : llvm::enumerate(opCase.results))
-    os << (i ? ", " : "") << type;
-  os << "\n}\n";
-  return text;
-}
-
 TEST_P(Ops, KernelsEqualTheInterpreter) {
   for (bool fuse : {true, false}) {
     SCOPED_TRACE(fuse ? "fused" : "not fused");
-    auto module = parseSourceString<ModuleOp>(moduleOf(GetParam()), &context());
+    auto module = parseSourceString<ModuleOp>(textOf(GetParam()), &context());
     ASSERT_TRUE(module);
     OwningOpRef<ModuleOp> formed(cast<ModuleOp>(module->clone()));
     ASSERT_TRUE(succeeded(formKernels(*formed, 3, fuse)));
@@ -169,82 +144,10 @@ struct Setting {
   const char *family, *mesh;
 };
 
-constexpr int64_t batch = 5, sequence = 4, vocab = 13;
-
-OwningOpRef<ModuleOp> buildModel(const std::string &family) {
-  EntryShapes shapes;
-  shapes.batch = batch;
-  shapes.sequence = sequence;
-  OwningOpRef<ModuleOp> module;
-  if (family == "gpt2") {
-    Gpt2Config config;
-    config.layers = 2;
-    config.width = 12;
-    config.heads = 3;
-    config.inner = 7;
-    config.vocab = vocab;
-    config.context = 6;
-    config.initializerRange = 0.3;
-    config.embeddingDropout = config.attentionDropout = config.residualDropout =
-        0.2;
-    module = buildGpt2(&context(), config, shapes);
-  } else {
-    LlamaConfig config;
-    config.layers = 2;
-    config.width = 10;
-    config.heads = 6;
-    config.kvHeads = 3;
-    config.headDim = 4;
-    config.inner = 7;
-    config.vocab = vocab;
-    config.context = 6;
-    config.initializerRange = 0.3;
-    module = buildLlama(&context(), config, shapes);
-  }
-  PassManager manager(&context());
-  BuildTrainEntryPassOptions options;
-  options.emitGradients = true;
-  manager.addPass(createBuildTrainEntryPass(std::move(options)));
-  EXPECT_TRUE(succeeded(manager.run(*module)));
-  return module;
-}
-
-std::map<std::string, Tensor> inputsOf(ModuleOp module, StringRef entry,
-                                       int step) {
-  std::map<std::string, Tensor> all, chosen;
-  std::vector<int64_t> ids, labels;
-  for (int64_t i = 0; i < batch * sequence; ++i) {
-    ids.push_back((i * 5 + step * 3 + i * i) % vocab);
-    labels.push_back(i % 7 == 3 ? -100 : (i * 3 + step) % vocab);
-  }
-  all["ids"] = Tensor::fromInts(ElementKind::I32, {batch, sequence}, ids);
-  all["labels"] = Tensor::fromInts(ElementKind::I32, {batch, sequence}, labels);
-  all["seed"] = Tensor::scalarInt(ElementKind::I32, 11);
-  all["step"] = Tensor::scalarInt(ElementKind::I32, step);
-  auto set = [&](const std::string &name, double value) {
-    all[name] = Tensor::scalar(value);
-  };
-  for (const char *group : {"group0", "group1"}) {
-    set(std::string(group) + ".learning_rate", 0.05);
-    set(std::string(group) + ".weight_decay", 0.1);
-  }
-  set("beta1", 0.9);
-  set("beta2", 0.95);
-  set("epsilon", 1e-2);
-  set("correction1", 1 - std::pow(0.9, step));
-  set("correction2", 1 - std::pow(0.95, step));
-  set("max_norm", 1.0);
-  auto op = module.lookupSymbol<graph::EntryOp>(entry);
-  for (unsigned i = 0; i < op.getNumArguments(); ++i)
-    if (std::string name = op.getArgumentInput(i).str(); !name.empty())
-      chosen[name] = all.at(name);
-  return chosen;
-}
-
 class Models : public testing::TestWithParam<Setting> {};
 
 TEST_P(Models, KernelsEqualTheInterpreter) {
-  auto module = buildModel(GetParam().family);
+  auto module = buildSmallModel(context(), GetParam().family);
   if (*GetParam().mesh) {
     auto mesh = parseAttribute(
         std::string("#dist.mesh<") + GetParam().mesh + ">", &context());
@@ -259,7 +162,7 @@ TEST_P(Models, KernelsEqualTheInterpreter) {
   ASSERT_TRUE(succeeded(verify(*formed)));
   State want = State::initialize(*module, 3), got = want;
   for (const char *entry : {"train", "train", "evaluate", "forward"}) {
-    auto inputs = inputsOf(*module, entry, 1);
+    auto inputs = smallModelInputs(*module, entry, 1);
     auto expected = Interpreter(*module).runEntry(entry, want, inputs);
     auto outputs = Interpreter(*formed).runEntry(entry, got, inputs);
     ASSERT_TRUE(succeeded(expected));

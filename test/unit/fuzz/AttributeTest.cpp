@@ -52,9 +52,7 @@ protected:
     int count = 2000;
     int accepted = fuzz(
         count,
-        [&](int i) {
-          return mutators[i % mutators.size()].mutation(seed + i);
-        },
+        [&](int i) { return mutators[i % mutators.size()].mutation(seed + i); },
         [&](const std::string &text) {
           Verdict verdict;
           diagnostics = 0;
@@ -81,35 +79,35 @@ protected:
 };
 
 TEST_F(Attributes, OfAllDialects) {
-  check({"#dist.mesh<dp=2, tp=4, mb=3 : time>",
-         "#dist.mesh<\"a b\"=1>",
-         "#dist.layout<[S(0), B, P(sum)]>",
-         "#dist.layout<[P(max), S(1), P(min)]>",
-         "#dist.shard<[25:1, 64, 10:0:2]>",
-         "#dist.signature<([S(0), B], [B, S(1)]) -> ([S(0), S(1)])>"},
-        1000, [&](const std::string &text) {
-          return parseAttribute(text, &context);
-        }, printed<Attribute>);
+  check(
+      {"#dist.mesh<dp=2, tp=4, mb=3 : time>", "#dist.mesh<\"a b\"=1>",
+       "#dist.layout<[S(0), B, P(sum)]>",
+       "#dist.layout<[P(max), S(1), P(min)]>",
+       "#dist.shard<[25:1, 64, 10:0:2]>",
+       "#dist.signature<([S(0), B], [B, S(1)]) -> ([S(0), S(1)])>"},
+      1000,
+      [&](const std::string &text) { return parseAttribute(text, &context); },
+      printed<Attribute>);
 }
 
 TEST_F(Attributes, TypesWithEncodings) {
-  check({"tensor<2x7xf32, #dist.layout<[S(0), B]>>",
-         "tensor<13x64xf32, #dist.shard<[25:1, 64]>>",
-         "tensor<6x8xf32>"},
-        5000,
-        [&](const std::string &text) { return parseType(text, &context); },
-        printed<Type>);
+  check(
+      {"tensor<2x7xf32, #dist.layout<[S(0), B]>>",
+       "tensor<13x64xf32, #dist.shard<[25:1, 64]>>", "tensor<6x8xf32>"},
+      5000, [&](const std::string &text) { return parseType(text, &context); },
+      printed<Type>);
 }
 
 /// The texts of layouts in job files and on the command line.
 TEST_F(Attributes, LayoutsOfUsers) {
-  check({"[S(0), B, P(sum)]", "[B]", "[]", "[P(max), S(3), P(min)]"}, 9000,
-        [&](const std::string &text) {
-          return dist::parseLayout(text, &context, [&] {
-            return emitError(UnknownLoc::get(&context));
-          });
-        },
-        userText);
+  check(
+      {"[S(0), B, P(sum)]", "[B]", "[]", "[P(max), S(3), P(min)]"}, 9000,
+      [&](const std::string &text) {
+        return dist::parseLayout(text, &context, [&] {
+          return emitError(UnknownLoc::get(&context));
+        });
+      },
+      userText);
 }
 
 } // namespace

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Mutated model configurations: a clear refusal, or a model whose IR is built in
-// bounded memory and time whatever the sizes say.
+// Mutated model configurations: a clear refusal, or a model whose IR is built
+// in bounded memory and time whatever the sizes say.
 #include "compiler/Import/Import.h"
 #include "test/unit/fuzz/Fuzzing.h"
 #include "test/unit/runtime/TestSupport.h"
@@ -103,8 +103,10 @@ TEST_P(Configs, ExtremeSizes) {
     }
   }
   EXPECT_GT(cases.size(), 100u);
-  fuzz(static_cast<int>(cases.size()), [&](int i) { return cases[i]; },
-       [&](const std::string &config) { return importConfig(folder, config); });
+  fuzz(
+      static_cast<int>(cases.size()),
+      [&](int i) { return cases[i % cases.size()]; },
+      [&](const std::string &config) { return importConfig(folder, config); });
 }
 
 INSTANTIATE_TEST_SUITE_P(Families, Configs, testing::Values(gpt2, llama),

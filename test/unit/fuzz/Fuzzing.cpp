@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cctype>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -22,11 +23,16 @@ bool isWord(char c) {
 }
 bool isDigit(char c) { return c >= '0' && c <= '9'; }
 
-const std::vector<std::string> extremes = {
-    "0",     "1",          "2",
-    "3",     "7",          "-1",
-    "65536", "4294967296", "9223372036854775807",
-    "-9223372036854775808"};
+const std::vector<std::string> extremes = {"0",
+                                           "1",
+                                           "2",
+                                           "3",
+                                           "7",
+                                           "-1",
+                                           "65536",
+                                           "4294967296",
+                                           "9223372036854775807",
+                                           "-9223372036854775808"};
 
 /// What a child tells its parent.
 struct Shared {
@@ -35,6 +41,15 @@ struct Shared {
   char wrong[2000] = {};
 };
 
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define WEIR_ADDRESS_SANITIZER
+#endif
+#elif defined(__SANITIZE_ADDRESS__)
+#define WEIR_ADDRESS_SANITIZER
+#endif
+
+#ifndef WEIR_ADDRESS_SANITIZER
 /// Bytes that this process has mapped.
 int64_t mappedBytes() {
   int64_t pages = 0;
@@ -45,11 +60,12 @@ int64_t mappedBytes() {
   }
   return pages * sysconf(_SC_PAGESIZE);
 }
+#endif
 
 void bound(const Bounds &bounds) {
   rlimit none = {0, 0};
   setrlimit(RLIMIT_CORE, &none);
-#if !defined(__SANITIZE_ADDRESS__) && !__has_feature(address_sanitizer)
+#ifndef WEIR_ADDRESS_SANITIZER
   rlim_t bytes = mappedBytes() + bounds.memoryBytes;
   rlimit memory = {bytes, bytes};
   setrlimit(RLIMIT_AS, &memory);
@@ -185,11 +201,14 @@ std::string TokenMutator::mutation(uint32_t seed) const {
 int fuzz(int count, const std::function<std::string(int)> &mutation,
          const std::function<Verdict(const std::string &)> &judge,
          const Bounds &bounds) {
-  auto *shared = static_cast<Shared *>(
-      mmap(nullptr, sizeof(Shared), PROT_READ | PROT_WRITE,
-           MAP_SHARED | MAP_ANONYMOUS, -1, 0));
+  auto *shared = static_cast<Shared *>(mmap(nullptr, sizeof(Shared),
+                                            PROT_READ | PROT_WRITE,
+                                            MAP_SHARED | MAP_ANONYMOUS, -1, 0));
   EXPECT_NE(shared, MAP_FAILED);
   *shared = Shared();
+  // For a longer search than the test's: WEIR_FUZZ_FACTOR=100.
+  if (const char *factor = std::getenv("WEIR_FUZZ_FACTOR"))
+    count *= std::max(1, std::atoi(factor));
   int reported = 0;
   constexpr int maxReported = 5;
   while (shared->next < count && reported < maxReported) {
@@ -232,6 +251,7 @@ int fuzz(int count, const std::function<std::string(int)> &mutation,
   }
   int accepted = shared->accepted;
   munmap(shared, sizeof(Shared));
+  testing::Test::RecordProperty("accepted", accepted);
   return accepted;
 }
 

@@ -60,8 +60,9 @@ struct Bounds {
   int64_t memoryBytes = int64_t(2) << 30;
 };
 
-/// Calls `judge` on `mutation(i)` for i in [0, count) and fails the current test
-/// where a verdict is wrong or the process ends. Returns how many were accepted.
+/// Calls `judge` on `mutation(i)` for i in [0, count) and fails the current
+/// test where a verdict is wrong or the process ends. Returns how many were
+/// accepted.
 int fuzz(int count, const std::function<std::string(int)> &mutation,
          const std::function<Verdict(const std::string &)> &judge,
          const Bounds &bounds = {});

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Mutated IR text at the door of each phase: what a user may hand to
-// `weir-compile --start-at`. The driver runs in child processes; a status is the
-// tool's exit code.
+// `weir-compile --start-at`. The driver runs in child processes; a status is
+// the tool's exit code.
 #include "compiler/Driver/Driver.h"
 #include "runtime/plan/Artifact.h"
 #include "test/unit/fuzz/Fuzzing.h"
@@ -61,15 +61,14 @@ protected:
     options.dumpDir = folder->path();
     options.output = folder->path("model.weir");
     std::string messages;
-    Status status =
-        compiler::compile(options, [&](const std::string &message) {
-          messages += message + "\n";
-        });
+    Status status = compiler::compile(options, [&](const std::string &message) {
+      messages += message + "\n";
+    });
     ASSERT_TRUE(status.ok()) << status.message() << "\n" << messages;
     for (int i = 0; i + 1 < compiler::numPhases; ++i) {
       std::string number = (i < 9 ? "0" : "") + std::to_string(i + 1);
-      texts.push_back(withoutLocations(slurp(folder->path(
-          number + "-" + compiler::phaseNames()[i] + ".mlir"))));
+      texts.push_back(withoutLocations(slurp(
+          folder->path(number + "-" + compiler::phaseNames()[i] + ".mlir"))));
     }
   }
   static void TearDownTestSuite() {
@@ -96,8 +95,8 @@ protected:
     if (last == Phase::Artifact)
       options.output = folder->path("output.weir");
     int messages = 0;
-    Status status = compiler::compile(
-        options, [&](const std::string &) { ++messages; });
+    Status status =
+        compiler::compile(options, [&](const std::string &) { ++messages; });
     Verdict verdict = judgeStatus(
         status, {StatusCode::CompileError, StatusCode::InvalidInput,
                  StatusCode::UnsupportedModel, StatusCode::Infeasible,
@@ -109,8 +108,8 @@ protected:
     if (status.ok() && last == Phase::Artifact) {
       auto reader = plan::ArtifactReader::open(options.output);
       if (!reader.ok())
-        verdict.wrong = "wrote what cannot be read: " +
-                        reader.status().message();
+        verdict.wrong =
+            "wrote what cannot be read: " + reader.status().message();
     }
     return verdict;
   }

@@ -12,7 +12,8 @@ KERNEL(add) {
   const float *x = buffers[0], *y = buffers[1];
   float *out = buffers[2];
   int64_t count = scalars[0], chunks = scalars[1];
-  for (int64_t i = count * chunk / chunks; i < count * (chunk + 1) / chunks; ++i)
+  for (int64_t i = count * chunk / chunks; i < count * (chunk + 1) / chunks;
+       ++i)
     out[i] = x[i] + y[i];
   return 0;
 }

@@ -2,10 +2,9 @@
 // Models under meshes, run on virtual ranks by the interpreter, against the
 // same model on one device: losses, gradients and updated variables.
 #include "compiler/API/InitDialects.h"
-#include "compiler/Autodiff/Passes.h"
-#include "compiler/Builders/Families.h"
 #include "compiler/Interpreter/Interpreter.h"
 #include "compiler/Sharding/Passes.h"
+#include "test/unit/interpreter/SmallModels.h"
 
 #include "mlir/AsmParser/AsmParser.h"
 #include "mlir/Pass/PassManager.h"
@@ -16,6 +15,7 @@
 using namespace mlir;
 using namespace weir;
 using namespace weir::compiler;
+using namespace weir::compiler::test;
 
 namespace {
 
@@ -32,88 +32,6 @@ MLIRContext &context() {
   return *instance;
 }
 
-/// Odd sizes throughout: 5 samples, 3 heads, 13 classes, 7 hidden units.
-constexpr int64_t batch = 5, sequence = 4, vocab = 13;
-
-OwningOpRef<ModuleOp> buildModel(const std::string &family) {
-  EntryShapes shapes;
-  shapes.batch = batch;
-  shapes.sequence = sequence;
-  OwningOpRef<ModuleOp> module;
-  if (family == "gpt2") {
-    Gpt2Config config;
-    config.layers = 2;
-    config.width = 12;
-    config.heads = 3;
-    config.inner = 7;
-    config.vocab = vocab;
-    config.context = 6;
-    config.initializerRange = 0.3;
-    config.embeddingDropout = config.attentionDropout = config.residualDropout =
-        0.2;
-    module = buildGpt2(&context(), config, shapes);
-  } else {
-    LlamaConfig config;
-    config.layers = 2;
-    config.width = 10;
-    config.heads = 6;
-    config.kvHeads = 3;
-    config.headDim = 4;
-    config.inner = 7;
-    config.vocab = vocab;
-    config.context = 6;
-    config.initializerRange = 0.3;
-    module = buildLlama(&context(), config, shapes);
-  }
-  PassManager manager(&context());
-  BuildTrainEntryPassOptions options;
-  options.emitGradients = true;
-  manager.addPass(createBuildTrainEntryPass(std::move(options)));
-  EXPECT_TRUE(succeeded(manager.run(*module)));
-  return module;
-}
-
-Tensors inputs(int step) {
-  Tensors tensors;
-  std::vector<int64_t> ids, labels;
-  for (int64_t i = 0; i < batch * sequence; ++i) {
-    ids.push_back((i * 5 + step * 3 + i * i) % vocab);
-    labels.push_back(i % 7 == 3 ? -100 : (i * 3 + step) % vocab);
-  }
-  tensors["ids"] = Tensor::fromInts(ElementKind::I32, {batch, sequence}, ids);
-  tensors["labels"] =
-      Tensor::fromInts(ElementKind::I32, {batch, sequence}, labels);
-  tensors["seed"] = Tensor::scalarInt(ElementKind::I32, 11);
-  tensors["step"] = Tensor::scalarInt(ElementKind::I32, step);
-  auto set = [&](const std::string &name, double value) {
-    tensors[name] = Tensor::scalar(value);
-  };
-  for (const char *group : {"group0", "group1"}) {
-    set(std::string(group) + ".learning_rate", 0.05);
-    set(std::string(group) + ".weight_decay", 0.1);
-  }
-  set("beta1", 0.9);
-  set("beta2", 0.95);
-  // Large: a gradient that is zero but for rounding must not become a step.
-  set("epsilon", 1e-2);
-  set("correction1", 1 - std::pow(0.9, step));
-  set("correction2", 1 - std::pow(0.95, step));
-  set("max_norm", 1.0);
-  return tensors;
-}
-
-/// The inputs that an entry takes.
-Tensors select(ModuleOp module, StringRef entry, const Tensors &all) {
-  Tensors out;
-  auto op = module.lookupSymbol<graph::EntryOp>(entry);
-  for (unsigned i = 0; i < op.getNumArguments(); ++i) {
-    std::string name = op.getArgumentInput(i).str();
-    if (!name.empty())
-      out[name] = all.at(name);
-  }
-  return out;
-}
-
 struct ModelRun {
   State state;
   std::vector<Tensors> outputs;
@@ -126,7 +44,7 @@ void runModel(ModuleOp module, ModelRun &run) {
   for (const char *entry : {"train", "train", "evaluate", "forward"}) {
     int step = static_cast<int>(run.outputs.size()) + 1;
     auto outputs = interpreter.runEntry(entry, run.state,
-                                        select(module, entry, inputs(step)));
+                                        smallModelInputs(module, entry, step));
     ASSERT_TRUE(succeeded(outputs)) << entry;
     run.outputs.push_back(*outputs);
   }
@@ -155,7 +73,7 @@ const ModelRun &reference(const std::string &family) {
   static std::map<std::string, ModelRun> runs;
   auto [it, inserted] = runs.try_emplace(family);
   if (inserted) {
-    auto module = buildModel(family);
+    auto module = buildSmallModel(context(), family);
     runModel(*module, it->second);
   }
   return it->second;
@@ -178,7 +96,7 @@ std::string nameOf(const testing::TestParamInfo<Setting> &info) {
 class Execution : public testing::TestWithParam<Setting> {
 protected:
   OwningOpRef<ModuleOp> shard(bool localize) {
-    auto module = buildModel(GetParam().family);
+    auto module = buildSmallModel(context(), GetParam().family);
     auto mesh = parseAttribute(
         std::string("#dist.mesh<") + GetParam().mesh + ">", &context());
     module.get()->setAttr(dist::DistDialect::getMeshAttrName(), mesh);

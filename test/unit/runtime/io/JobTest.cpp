@@ -74,38 +74,38 @@ TEST(Job, ReadsEverything) {
 }
 })json");
   ASSERT_OK(job);
-EXPECT_EQ(job->model.weights, "/jobs/w.safetensors");
-EXPECT_EQ(job->model.config.ropeTheta, 5e5);
-EXPECT_TRUE(job->model.config.mlpBias);
-EXPECT_EQ(job->data.kind, DataKind::Bin);
-EXPECT_EQ(job->data.dtype, TokenType::U32);
-EXPECT_EQ(job->data.validationPath, "/jobs/val.bin");
-EXPECT_EQ(job->mesh, (std::vector<MeshAxis>{{"dp", 2}, {"tp", 3}, {"x", 1}}));
-EXPECT_EQ(job->strategies,
-          (std::vector<Strategy>{Strategy::Data, Strategy::Megatron,
-                                 Strategy::None}));
-EXPECT_EQ(job->ranks(), 6);
-ASSERT_EQ(job->layouts.size(), 1u);
-EXPECT_EQ(job->layouts[0].layouts.size(), 2u);
-EXPECT_EQ(job->layouts[0].layouts[1].second, "S(0, unit=64)");
-EXPECT_EQ(job->seed, 4294967295);
-EXPECT_EQ(job->dropout, 0.1);
-EXPECT_EQ(job->optimizer.beta1, 0.8);
-ASSERT_EQ(job->optimizer.groups.size(), 2u);
-EXPECT_EQ(job->optimizer.groups[0].weightDecay, 0.5);
-EXPECT_EQ(job->optimizer.groups[0].lrScale, 2);
-EXPECT_FALSE(job->optimizer.groups[1].weightDecay);
-EXPECT_EQ(job->schedule.kind, ScheduleKind::Cosine);
-EXPECT_EQ(job->save.exportFolder, "/hf");
-EXPECT_EQ(job->nonfiniteLimit, 3);
+  EXPECT_EQ(job->model.weights, "/jobs/w.safetensors");
+  EXPECT_EQ(job->model.config.ropeTheta, 5e5);
+  EXPECT_TRUE(job->model.config.mlpBias);
+  EXPECT_EQ(job->data.kind, DataKind::Bin);
+  EXPECT_EQ(job->data.dtype, TokenType::U32);
+  EXPECT_EQ(job->data.validationPath, "/jobs/val.bin");
+  EXPECT_EQ(job->mesh, (std::vector<MeshAxis>{{"dp", 2}, {"tp", 3}, {"x", 1}}));
+  EXPECT_EQ(job->strategies,
+            (std::vector<Strategy>{Strategy::Data, Strategy::Megatron,
+                                   Strategy::None}));
+  EXPECT_EQ(job->ranks(), 6);
+  ASSERT_EQ(job->layouts.size(), 1u);
+  EXPECT_EQ(job->layouts[0].layouts.size(), 2u);
+  EXPECT_EQ(job->layouts[0].layouts[1].second, "S(0, unit=64)");
+  EXPECT_EQ(job->seed, 4294967295);
+  EXPECT_EQ(job->dropout, 0.1);
+  EXPECT_EQ(job->optimizer.beta1, 0.8);
+  ASSERT_EQ(job->optimizer.groups.size(), 2u);
+  EXPECT_EQ(job->optimizer.groups[0].weightDecay, 0.5);
+  EXPECT_EQ(job->optimizer.groups[0].lrScale, 2);
+  EXPECT_FALSE(job->optimizer.groups[1].weightDecay);
+  EXPECT_EQ(job->schedule.kind, ScheduleKind::Cosine);
+  EXPECT_EQ(job->save.exportFolder, "/hf");
+  EXPECT_EQ(job->nonfiniteLimit, 3);
 
-// The resolved job reads back as itself, from another place.
-std::string resolved = writeJob(*job);
-StatusOr<Job> again = parseJob(resolved, "/elsewhere/copy.json");
-ASSERT_OK(again);
-EXPECT_EQ(writeJob(*again), resolved);
-EXPECT_EQ(again->data.path, "/d/train.bin");
-EXPECT_EQ(again->logFolder, "/jobs/logs");
+  // The resolved job reads back as itself, from another place.
+  std::string resolved = writeJob(*job);
+  StatusOr<Job> again = parseJob(resolved, "/elsewhere/copy.json");
+  ASSERT_OK(again);
+  EXPECT_EQ(writeJob(*again), resolved);
+  EXPECT_EQ(again->data.path, "/d/train.bin");
+  EXPECT_EQ(again->logFolder, "/jobs/logs");
 }
 
 TEST(Job, ResolvedFilesOfEveryKindReadBack) {
