@@ -12,6 +12,7 @@
 #include "compiler/Memory/Passes.h"
 #include "compiler/Pipeline/Passes.h"
 #include "compiler/Sharding/Passes.h"
+#include "dialects/Actor/Actor.h"
 #include "dialects/Graph/Graph.h"
 #include "runtime/base/Json.h"
 #include "runtime/base/Strings.h"
@@ -20,6 +21,7 @@
 #include "mlir/IR/AsmState.h"
 #include "mlir/Parser/Parser.h"
 #include "mlir/Transforms/Passes.h"
+#include "llvm/Support/MathExtras.h"
 
 #include <chrono>
 #include <thread>
@@ -73,6 +75,30 @@ const char *strategyOption(Strategy strategy) {
     return "megatron";
   }
   return "whole";
+}
+
+/// What a segment may hold and, so that no size in bytes leaves 64 bits, a
+/// tensor: the bound that the runtime sets when it checks a plan.
+constexpr int64_t maxBytes = int64_t(1) << 46;
+
+std::string tebibytes(int64_t bytes) {
+  return std::to_string(bytes >> 40) + " TiB";
+}
+
+/// Whether a tensor's size is within `maxBytes`; true for other types.
+bool fitsMemory(Type type) {
+  auto tensor = llvm::dyn_cast<RankedTensorType>(type);
+  if (!tensor || !tensor.hasStaticShape() ||
+      !tensor.getElementType().isIntOrFloat())
+    return true;
+  // An empty dimension takes the size of what is beside it to zero, but not
+  // that of strides.
+  int64_t bytes = (tensor.getElementType().getIntOrFloatBitWidth() + 7) / 8;
+  for (int64_t size : tensor.getShape())
+    if (llvm::MulOverflow(bytes, std::max<int64_t>(size, 1), bytes) ||
+        bytes > maxBytes)
+      return false;
+  return true;
 }
 
 class PhaseRunner {
@@ -178,7 +204,50 @@ private:
                     options.input + ": is not a module that phase '" +
                         std::string(phaseName(options.startAt)) +
                         "' can start from");
-    return okStatus();
+    return checkTensors();
+  }
+
+  /// Refuses tensors that no machine can hold.
+  Status checkTensors() {
+    Operation *large = nullptr;
+    auto tooLarge = [](TypeRange types) {
+      return !llvm::all_of(types, fitsMemory);
+    };
+    module->walk([&](Operation *op) {
+      bool here = tooLarge(op->getResultTypes());
+      for (Region &region : op->getRegions())
+        for (Block &block : region)
+          here |= tooLarge(block.getArgumentTypes());
+      if (auto variable = llvm::dyn_cast<graph::VariableOp>(op))
+        here |= !fitsMemory(variable.getType());
+      if (here)
+        large = op;
+      return here ? WalkResult::interrupt() : WalkResult::advance();
+    });
+    if (!large)
+      return okStatus();
+    return Status(StatusCode::Infeasible,
+                  placeOf(large->getLoc()) + "a tensor of '" +
+                      large->getName().getStringRef().str() +
+                      "' is larger than " + tebibytes(maxBytes) +
+                      "; use smaller sizes");
+  }
+
+  /// Refuses a placement that is larger than a plan may be.
+  Status checkSegments() {
+    Status status;
+    module->walk([&](actor::SegmentOp segment) {
+      if (status.ok() && segment.getBytes() > maxBytes)
+        status = Status(
+            StatusCode::Infeasible,
+            "memory: segment '" + segment.getName().str() +
+                "' of each rank "
+                "needs " +
+                tebibytes(segment.getBytes()) + ", more than " +
+                tebibytes(maxBytes) +
+                "; use smaller sizes, more devices or more micro-batches");
+    });
+    return status;
   }
 
   /// Whether a failure of this phase is a fault of ours: its input came from an
@@ -284,10 +353,11 @@ private:
         manager.addPass(createBuildActorsPass(actors));
       });
     case Phase::Memory:
-      return runPasses(phase, [&](PassManager &manager) {
+      WEIR_RETURN_IF_ERROR(runPasses(phase, [&](PassManager &manager) {
         manager.addPass(createPlaceBuffersPass());
         manager.addPass(createVerifyPlanPass());
-      });
+      }));
+      return checkSegments();
     case Phase::Codegen:
       return runCodegen();
     case Phase::Artifact:
@@ -301,7 +371,7 @@ private:
         module, importModel(&context, options.job, options.forwardBatch));
     if (!options.job.name.empty())
       (*module)->setAttr(nameAttr, StringAttr::get(&context, options.job.name));
-    return okStatus();
+    return checkTensors();
   }
 
   Status runPasses(Phase phase, llvm::function_ref<void(PassManager &)> fill) {

@@ -47,7 +47,7 @@ Status checkSizes(const Job &job, double vocab, double width, double inner,
       tokens * (vocab + layers * (inner + 4 * width + heads * job.sequence));
   constexpr double tebibyte = double(int64_t(1) << 40);
   double needed = (16 * parameters + 4 * activations) / tebibyte;
-  if (needed < 1024)
+  if (needed < 8)
     return okStatus();
   return Status(StatusCode::Infeasible,
                 place + ": a step of batch " + std::to_string(job.batch) +

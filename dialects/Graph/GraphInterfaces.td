@@ -44,7 +44,8 @@ def Graph_SiteOpInterface : OpInterface<"SiteOpInterface"> {
   let cppNamespace = "::weir::graph";
   let description = [{
     Ops that are stochastic, overridable or reported: they carry an inherent
-    `site`, unique in the module.
+    `site`. It is unique in an entry, but that the gradient of a dropout has its
+    forward op's, since both need the same random numbers.
   }];
   let methods = [
     InterfaceMethod<"The op's site.", "::llvm::StringRef", "getSiteName", (ins), [{}],

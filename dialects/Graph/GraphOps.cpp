@@ -4,6 +4,7 @@
 #include "dialects/Kernel/ShapeChecks.h"
 
 #include "mlir/Interfaces/FunctionImplementation.h"
+#include "llvm/Support/MathExtras.h"
 
 using namespace mlir;
 using namespace weir;
@@ -101,7 +102,10 @@ LogicalResult VariableOp::verify() {
   if (std::optional<StoredAttr> stored = getStored()) {
     int64_t count = 1;
     for (int64_t size : stored->getShape())
-      count *= size;
+      if (llvm::MulOverflow(count, size, count))
+        return emitOpError("expects the stored tensor '")
+               << stored->getName().getValue()
+               << "' to have a number of elements that fits 64 bits";
     if (count != type.getNumElements())
       return emitOpError("expects the stored tensor '")
              << stored->getName().getValue() << "' to have "

@@ -127,8 +127,9 @@ std::string TokenMutator::mutation(uint32_t seed) const {
       ++end;
     end = std::min(end + 1, list.size());
   };
-  for (size_t edits = 1 + random.below(3); edits > 0 && !list.empty();
-       --edits) {
+  // Mostly one edit: two rarely leave a text that still parses.
+  size_t count = random.below(4) ? 1 : 2 + random.below(2);
+  for (size_t edits = count; edits > 0 && !list.empty(); --edits) {
     size_t at = random.below(list.size());
     for (size_t tries = 0; kindOf(list[at]) == Kind::Space && tries < 9;
          ++tries)
@@ -170,7 +171,10 @@ std::string TokenMutator::mutation(uint32_t seed) const {
       old = list[at];
       if (kind != Kind::Number)
         break;
-      std::string fresh = random.pick(extremes);
+      // One of the text's own: another value, size or dimension.
+      std::string fresh = list[random.below(list.size())];
+      if (kindOf(fresh) != Kind::Number)
+        fresh = random.pick(extremes);
       if (old.size() < 9 && random.below(2))
         fresh = std::to_string(
             std::max(0, std::stoi(old) + int(random.below(5)) - 2));

@@ -146,5 +146,84 @@ TEST_F(Phases, Memory) { fuzzFrom(Phase::Memory, Phase::Memory, 100); }
 TEST_F(Phases, Codegen) { fuzzFrom(Phase::Codegen, Phase::Codegen, 40); }
 TEST_F(Phases, Artifact) { fuzzFrom(Phase::Artifact, Phase::Artifact, 100); }
 
+/// What `start` gives with a status of its own.
+Status statusFrom(CompileOptions options) {
+  return compiler::compile(options, [](const std::string &) {});
+}
+
+/// Texts of layouts that hold no axis or two.
+TEST_F(Phases, ALayoutOfAnAxisIsOne) {
+  for (const char *layout : {"", "S(0), B"}) {
+    CompileOptions options = base();
+    options.job.mesh = {{"dp", 2}};
+    options.job.strategies = {Strategy::None};
+    options.job.layouts = {{"*", {{"dp", layout}}}};
+    options.startAt = options.stopAfter = Phase::Plan;
+    options.input =
+        folder->write("input.mlir", texts[static_cast<int>(Phase::Graph)]);
+    EXPECT_FAILS(statusFrom(options), StatusCode::CompileError,
+                 "1 error in phase 'plan'");
+  }
+}
+
+/// A model whose sizes are legal one by one.
+std::string hugeModel(const std::string &size) {
+  return "graph.variable @w : tensor<" + size + "x" + size +
+         "xf32> kind parameter init <normal, 0.0, 0.02>\n"
+         "graph.entry @loss(%x: tensor<6x" +
+         size + "xf32> {graph.input = \"x\"}, %w: tensor<" + size + "x" + size +
+         "xf32> {graph.variable = @w}) -> (tensor<f32> {graph.output = "
+         "\"loss_sum\"}, tensor<f32> {graph.output = \"count\"}) {\n"
+         "  %y = graph.matmul %x, %w batch [] x [] contract [1] x [0] : "
+         "(tensor<6x" +
+         size + "xf32>, tensor<" + size + "x" + size + "xf32>) -> tensor<6x" +
+         size +
+         "xf32>\n"
+         "  %s = graph.reduce sum %y [0, 1] : (tensor<6x" +
+         size +
+         "xf32>) -> tensor<f32>\n"
+         "  %one = graph.constant dense<1.0> : tensor<f32>\n"
+         "  graph.return %s, %one : tensor<f32>, tensor<f32>\n}\n";
+}
+
+TEST_F(Phases, WhatNoMachineHoldsIsInfeasible) {
+  // 4 MiB, then one tensor beyond the bound, a size in bytes beyond 64 bits,
+  // and a plan that is too large though each of its tensors is not: weights of
+  // 2^46 bytes fit, the optimizer's two moments beside each other do not.
+  const std::pair<const char *, StatusCode> cases[] = {
+      {"1024", StatusCode::Ok},
+      {"16777216", StatusCode::Infeasible},
+      {"8589934592", StatusCode::Infeasible},
+      {"4194304", StatusCode::Infeasible}};
+  for (const auto &[size, code] : cases) {
+    CompileOptions options = base();
+    options.job.microBatches = 1;
+    options.job.model.kind = ModelKind::Mlir;
+    options.job.model.mlir = folder->write("huge.mlir", hugeModel(size));
+    options.stopAfter = Phase::Memory;
+    Status status = statusFrom(options);
+    EXPECT_EQ(status.code(), code) << size << ": " << status.message();
+    if (code != StatusCode::Ok) {
+      EXPECT_NE(status.message().find("TiB"), std::string::npos)
+          << status.message();
+    }
+  }
+}
+
+/// An edited plan that does not hold together is the user's, not a defect.
+TEST_F(Phases, AnEditedPlanIsMalformedInput) {
+  std::string text = texts[static_cast<int>(Phase::Codegen)];
+  size_t at = text.find("actor.contract");
+  ASSERT_NE(at, std::string::npos);
+  at = text.find("strides ", at);
+  ASSERT_NE(at, std::string::npos);
+  text.replace(at, 8, "strides 99999");
+  CompileOptions options = base();
+  options.startAt = options.stopAfter = Phase::Artifact;
+  options.input = folder->write("input.mlir", text);
+  options.output = folder->path("edited.weir");
+  EXPECT_FAILS(statusFrom(options), StatusCode::InvalidInput, "malformed");
+}
+
 } // namespace
 } // namespace weir::fuzz
