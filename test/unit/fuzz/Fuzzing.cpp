@@ -36,7 +36,8 @@ const std::vector<std::string> extremes = {"0",
 
 /// What a child tells its parent.
 struct Shared {
-  int next = 0, accepted = 0;
+  int next = 0;
+  Counts counts;
   bool finished = false;
   char wrong[2000] = {};
 };
@@ -202,15 +203,14 @@ std::string TokenMutator::mutation(uint32_t seed) const {
   return text;
 }
 
-int fuzz(int count, const std::function<std::string(int)> &mutation,
-         const std::function<Verdict(const std::string &)> &judge,
-         const Bounds &bounds) {
+Counts fuzz(int count, const std::function<std::string(int)> &mutation,
+            const std::function<Verdict(const std::string &)> &judge,
+            const Bounds &bounds) {
   auto *shared = static_cast<Shared *>(mmap(nullptr, sizeof(Shared),
                                             PROT_READ | PROT_WRITE,
                                             MAP_SHARED | MAP_ANONYMOUS, -1, 0));
   EXPECT_NE(shared, MAP_FAILED);
   *shared = Shared();
-  // For a longer search than the test's: WEIR_FUZZ_FACTOR=100.
   if (const char *factor = std::getenv("WEIR_FUZZ_FACTOR"))
     count *= std::max(1, std::atoi(factor));
   int reported = 0;
@@ -225,7 +225,7 @@ int fuzz(int count, const std::function<std::string(int)> &mutation,
       for (; shared->next < count; ++shared->next) {
         startClock(bounds.processorSeconds);
         Verdict verdict = judge(mutation(shared->next));
-        shared->accepted += verdict.accepted;
+        ++(verdict.accepted ? shared->counts.accepted : shared->counts.refused);
         if (!verdict.wrong.empty()) {
           std::snprintf(shared->wrong, sizeof(shared->wrong), "%s",
                         verdict.wrong.c_str());
@@ -253,10 +253,10 @@ int fuzz(int count, const std::function<std::string(int)> &mutation,
                   << mutation(shared->next) << "\n---";
     ++shared->next;
   }
-  int accepted = shared->accepted;
+  Counts counts = shared->counts;
   munmap(shared, sizeof(Shared));
-  testing::Test::RecordProperty("accepted", accepted);
-  return accepted;
+  testing::Test::RecordProperty("accepted", counts.accepted);
+  return counts;
 }
 
 Verdict judgeStatus(const Status &status,

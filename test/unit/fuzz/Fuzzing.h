@@ -60,12 +60,16 @@ struct Bounds {
   int64_t memoryBytes = int64_t(2) << 30;
 };
 
+struct Counts {
+  int accepted = 0, refused = 0;
+};
+
 /// Calls `judge` on `mutation(i)` for i in [0, count) and fails the current
-/// test where a verdict is wrong or the process ends. Returns how many were
-/// accepted.
-int fuzz(int count, const std::function<std::string(int)> &mutation,
-         const std::function<Verdict(const std::string &)> &judge,
-         const Bounds &bounds = {});
+/// test where a verdict is wrong or the process ends. WEIR_FUZZ_FACTOR=N in the
+/// environment takes N times as many, for a longer search.
+Counts fuzz(int count, const std::function<std::string(int)> &mutation,
+            const std::function<Verdict(const std::string &)> &judge,
+            const Bounds &bounds = {});
 
 /// The verdict on a status: accepted, or refused with one of `allowed` and a
 /// message of printable characters.
