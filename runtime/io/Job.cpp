@@ -87,18 +87,9 @@ bool isLayoutText(std::string_view text) {
     return true;
   if (!startsWith(text, "S(") || !endsWith(text, ")"))
     return false;
-  text = text.substr(2, text.size() - 3);
-  size_t comma = text.find(',');
-  std::optional<int64_t> dimension = parseInteger(trim(text.substr(0, comma)));
-  if (!dimension || *dimension < 0 || *dimension > 15)
-    return false;
-  if (comma == std::string_view::npos)
-    return true;
-  std::string_view unit = trim(text.substr(comma + 1));
-  if (!startsWith(unit, "unit="))
-    return false;
-  std::optional<int64_t> size = parseInteger(unit.substr(5));
-  return size && *size >= 1;
+  std::optional<int64_t> dimension =
+      parseInteger(trim(text.substr(2, text.size() - 3)));
+  return dimension && *dimension >= 0 && *dimension <= 15;
 }
 
 /// Fills in what depends on several keys and checks what does.
@@ -309,8 +300,8 @@ private:
                               "the mesh has no such axis" + axisHint(axis)});
         if (!isLayoutText(text))
           problems.push_back(
-              {jsonPath(path, axis), "expects B, S(i) or S(i, unit=n), got '" +
-                                         printable(text) + "'"});
+              {jsonPath(path, axis),
+               "expects B or S(i), got '" + printable(text) + "'"});
       }
     }
   }

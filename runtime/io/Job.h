@@ -92,7 +92,7 @@ enum class Strategy { None, Data, Megatron };
 /// several that match a variable, the first that names the axis counts.
 struct LayoutOverride {
   std::string match;
-  /// (axis name, layout text "B", "S(0)" or "S(0, unit=64)"), sorted by axis.
+  /// (axis name, layout text "B" or "S(0)"), sorted by axis.
   std::vector<std::pair<std::string, std::string>> layouts;
 };
 

@@ -208,9 +208,8 @@ template <typename Visitor> void visitJob(Visitor &v, Job &job, Raw &raw) {
                "character.");
         v.rest(
             "AXIS", item.layouts,
-            "The layout on that mesh axis: `B` (whole on each device), `S(0)` "
-            "(split on dimension 0), `S(0, unit=64)` (split in multiples of "
-            "64).");
+            "The layout on that mesh axis: `B` (whole on each device) or `S(0)` "
+            "(split on dimension 0).");
       });
 
   v.integer("steps", job.steps, 1, maxSteps, Required, "Steps to train.");

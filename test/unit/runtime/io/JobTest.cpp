@@ -57,7 +57,7 @@ TEST(Job, ReadsEverything) {
              "vocab": 900, "validation": {"path": "val.bin"}},
     "batch": 6, "sequence": 32, "micro_batches": 3, "precision": "f32",
     "mesh": "dp=2, tp=3, x=1", "strategy": {"x": "none", "tp": "megatron"},
-    "layouts": [{"match": "*.wte.*", "tp": "S(0, unit=64)", "dp": "B"}],
+    "layouts": [{"match": "*.wte.*", "tp": "S(0)", "dp": "B"}],
     "steps": 100, "seed": 4294967295, "dropout": 0.1,
     "optimizer": {"kind": "adamw", "lr": 3e-4, "betas": [0.8, 0.95],
                   "eps": 1e-9, "weight_decay": 0.2, "groups":
@@ -87,7 +87,7 @@ TEST(Job, ReadsEverything) {
   EXPECT_EQ(job->ranks(), 6);
   ASSERT_EQ(job->layouts.size(), 1u);
   EXPECT_EQ(job->layouts[0].layouts.size(), 2u);
-  EXPECT_EQ(job->layouts[0].layouts[1].second, "S(0, unit=64)");
+  EXPECT_EQ(job->layouts[0].layouts[1].second, "S(0)");
   EXPECT_EQ(job->seed, 4294967295);
   EXPECT_EQ(job->dropout, 0.1);
   EXPECT_EQ(job->optimizer.beta1, 0.8);
@@ -221,7 +221,7 @@ TEST(Job, EachErrorNamesItsPlace) {
       {"layouts", "[{\"match\": \"*\", \"tp\": \"S(0)\"}]",
        "layouts[0].tp: the mesh has no such axis"},
       {"layouts", "[{\"match\": \"*\", \"tp\": \"S(x)\"}]",
-       "layouts[0].tp: expects B, S(i) or S(i, unit=n), got 'S(x)'"},
+       "layouts[0].tp: expects B or S(i), got 'S(x)'"},
       {"layouts", "[3]", "layouts[0]: expects an object, got a number"},
       {"dropout", "1", "dropout: expects a number of at least 0 and below 1"},
       {"clip", "-1", "clip: expects a number of at least 0, got -1"},
