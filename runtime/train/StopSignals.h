@@ -3,11 +3,15 @@
 #define WEIR_RUNTIME_TRAIN_STOPSIGNALS_H
 
 #include <csignal>
+#include <thread>
 
 namespace weir {
 
 /// While one lives, SIGINT and SIGTERM ask for a stop instead of ending the
-/// process; the second one ends it as the system would have. One at a time.
+/// process; the second one ends it as the system would have. A thread of its
+/// own waits for them and all threads made meanwhile have them blocked, so that
+/// no handler runs on the stack of a thread that computes: make it before the
+/// runtime's threads. One at a time.
 class StopSignals {
 public:
   StopSignals();
@@ -19,7 +23,8 @@ public:
   static int received();
 
 private:
-  struct sigaction oldInterrupt, oldTerminate;
+  sigset_t oldMask;
+  std::thread waiter;
 };
 
 } // namespace weir

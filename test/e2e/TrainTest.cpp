@@ -376,6 +376,33 @@ TEST(NonFinite, SkipsTheUpdate) {
   EXPECT_LE(relative(mended->loss, golden->losses[0]), golden->lossTolerance);
 }
 
+/// A stop ends with exit code 10 whenever it comes: no handler may run on the
+/// stack of a thread that computes (it did, and broke the heap every other
+/// time).
+TEST(Stop, EndsCleanlyAtAnyMoment) {
+  auto golden = readGolden("gpt2-small");
+  ASSERT_OK(golden);
+  TempFolder folder;
+  Variant variant{"dp=2,tp=2", 1};
+  variant.extra =
+      "\"data\": {\"kind\": \"bin\", \"dtype\": \"u16\", \"path\": \"" +
+      golden->folder + "/tokens.bin\"}";
+  auto artifact = compile(*golden, variant, folder.path());
+  ASSERT_OK(artifact);
+  std::string job = artifact->substr(0, artifact->size() - 5) + ".json";
+  std::string command =
+      std::string(WEIR_RUN) + " " + *artifact + " --train=" + job +
+      " --set steps=10000000 --progress=none > /dev/null 2> " + folder.path() +
+      "/log & pid=$!; sleep ";
+  for (const char *seconds :
+       {"0.2", "0.3", "0.4", "0.5", "0.6", "0.7", "0.8", "0.9"}) {
+    int status = std::system(
+        (command + seconds + "; kill -TERM $pid; wait $pid").c_str());
+    EXPECT_EQ(WEXITSTATUS(status), 10)
+        << seconds << ": " << test::slurp(folder.path() + "/log");
+  }
+}
+
 /// What was loaded and saved again is the same, bit for bit, under any layout.
 TEST(Weights, RoundTripBitForBit) {
   for (const char *name : {"gpt2-odd", "llama-odd"}) {

@@ -102,6 +102,7 @@ std::string summary(const Job &job, const TrainReport &report) {
 } // namespace
 
 Status runTraining(const RunFlags &flags) {
+  StopSignals signals; // before the runtime's threads
   WEIR_ASSIGN_OR_RETURN(Job job, loadJob(flags));
   WEIR_ASSIGN_OR_RETURN(Loaded loaded, loadFor(flags, job));
   TrainOptions options;
@@ -112,7 +113,6 @@ Status runTraining(const RunFlags &flags) {
   options.resume = flags.resume;
   options.metricsPath = flags.metrics;
   options.progress = flags.progress;
-  StopSignals signals;
   options.stop = [] { return StopSignals::received() != 0; };
   TrainReport report;
   Status status = train(job, loaded.program, options, &report);
