@@ -50,7 +50,11 @@ int64_t localElements(actor::CollectiveOp op, bool output,
   int64_t elements = 1;
   for (auto dim : op.getDims().getAsRange<actor::CollectiveDimAttr>())
     elements *= dist::capacityOf(
-        dim.getLogical(), output ? dim.getOutAxes() : dim.getInAxes(), mesh);
+        {dim.getLogical(),
+         llvm::SmallVector<int64_t, 2>(output ? dim.getOutAxes()
+                                              : dim.getInAxes()),
+         output ? dim.getOutUnit() : dim.getInUnit()},
+        mesh);
   return elements;
 }
 

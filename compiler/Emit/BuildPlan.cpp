@@ -121,9 +121,10 @@ private:
       plan::DimLayout dim;
       dim.size = dim.capacity = type.getDimSize(d);
       if (mesh && layout) {
-        llvm::SmallVector<int64_t> axes = layout.axesOfDim(d);
-        dim.axes = intsOf(axes);
-        dim.capacity = dist::capacityOf(dim.size, axes, mesh);
+        dist::ShardDim shard = dist::getShardDim(layout, d, dim.size);
+        dim.axes = intsOf(shard.axes);
+        dim.unit = shard.unit;
+        dim.capacity = dist::capacityOf(shard, mesh);
       }
       result.layout.dims.push_back(std::move(dim));
     }
@@ -182,6 +183,7 @@ private:
                       : plan::ScalarExpr::Kind::Offset;
       expr.size = scalar.getSize();
       expr.axes = intsOf(scalar.getAxes());
+      expr.unit = scalar.getUnit();
       entry.scalars.push_back(std::move(expr));
     }
 
@@ -285,7 +287,8 @@ private:
     for (auto dim : op.getDims().getAsRange<actor::CollectiveDimAttr>())
       collective.dims.push_back({dim.getLogical(), intsOf(dim.getInAxes()),
                                  intsOf(dim.getOutAxes()), dim.getInStride(),
-                                 dim.getOutStride()});
+                                 dim.getOutStride(), dim.getInUnit(),
+                                 dim.getOutUnit()});
     FailureOr<plan::DType> dtype = dtypeOf(op, op.getType());
     if (failed(dtype))
       return failure();

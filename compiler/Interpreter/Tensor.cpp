@@ -136,17 +136,16 @@ FailureOr<Box> boxOf(RankedTensorType type, const MeshPoint &point,
                        << dist::DistDialect::getMeshAttrName()
                        << "` for the type " << type;
   for (int64_t d = 0; d < type.getRank(); ++d) {
-    int64_t size = type.getDimSize(d);
-    SmallVector<int64_t, 2> axes;
-    if (shard) {
-      size = shard.getDims()[d].size;
-      axes.assign(shard.getDims()[d].axes.begin(),
-                  shard.getDims()[d].axes.end());
-    } else if (layout) {
-      auto split = layout.axesOfDim(d);
-      axes.assign(split.begin(), split.end());
-    }
-    int64_t extent = size, offset = 0, capacity = size;
+    dist::ShardDim dim;
+    dim.size = type.getDimSize(d);
+    if (shard)
+      dim = shard.getDims()[d];
+    else if (layout)
+      dim = dist::getShardDim(layout, d, dim.size);
+    int64_t size = dim.size;
+    SmallVector<int64_t, 2> axes = dim.axes;
+    // In units, which stay whole.
+    int64_t extent = size / dim.unit, offset = 0, capacity = extent;
     for (int64_t axis : axes) {
       if (axis < 0 || axis >= static_cast<int64_t>(point.mesh.getNumAxes()))
         return emitError() << "mesh has no axis " << axis << ", by which "
@@ -163,6 +162,9 @@ FailureOr<Box> boxOf(RankedTensorType type, const MeshPoint &point,
       extent = quotient + (coordinate < remainder ? 1 : 0);
       capacity = (capacity + parts - 1) / parts;
     }
+    extent *= dim.unit;
+    offset *= dim.unit;
+    capacity *= dim.unit;
     if (shard && capacity != type.getDimSize(d))
       return emitError() << "dimension " << d << " of " << type
                          << " expects the capacity " << capacity << ", got "

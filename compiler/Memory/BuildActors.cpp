@@ -387,9 +387,9 @@ private:
     }
   }
 
-  int64_t scalarIndex(actor::ScalarKind kind, int64_t size,
+  int64_t scalarIndex(actor::ScalarKind kind, int64_t size, int64_t unit,
                       llvm::ArrayRef<int64_t> axes) {
-    auto attr = actor::ScalarAttr::get(context, kind, size, axes);
+    auto attr = actor::ScalarAttr::get(context, kind, size, unit, axes);
     auto [found, inserted] =
         scalarIndices.try_emplace(attr, static_cast<int64_t>(scalars.size()));
     if (inserted)
@@ -400,8 +400,8 @@ private:
                       int64_t capacity) {
     // Equal on all ranks: known now.
     if (constant)
-      return scalarIndex(actor::ScalarKind::Constant, capacity, {});
-    return scalarIndex(actor::ScalarKind::Extent, dim.size, dim.axes);
+      return scalarIndex(actor::ScalarKind::Constant, capacity, 1, {});
+    return scalarIndex(actor::ScalarKind::Extent, dim.size, dim.unit, dim.axes);
   }
 
   LogicalResult emit();
@@ -599,16 +599,17 @@ LogicalResult EntryBuilder::emitAction(const Action &action) {
     if (auto expressions = func->getAttrOfType<ArrayAttr>("scalars"))
       for (Attribute expression : expressions) {
         auto numbers = llvm::dyn_cast<DenseI64ArrayAttr>(expression);
-        if (!numbers || numbers.size() < 2 || numbers.asArrayRef().back() < 0 ||
+        if (!numbers || numbers.size() < 3 || numbers.asArrayRef().back() < 0 ||
             numbers.asArrayRef().back() > 2)
           return func.emitOpError(
-                     "expects scalars as array<i64: size, axes..., "
+                     "expects scalars as array<i64: size, unit, axes..., "
                      "kind>, got ")
                  << expression;
         llvm::ArrayRef<int64_t> array = numbers.asArrayRef();
         indices.push_back(
             scalarIndex(static_cast<actor::ScalarKind>(array.back()),
-                        array.front(), array.drop_front().drop_back()));
+                        array[0], array[1],
+                        array.drop_front(2).drop_back()));
       }
     actor::KernelOp::create(
         builder, loc, launch.getKernelAttr(), values,
@@ -705,19 +706,20 @@ Value EntryBuilder::collectiveOf(Operation *op) {
 
   auto in = llvm::cast<RankedTensorType>(op->getOperand(0).getType());
   auto out = llvm::cast<RankedTensorType>(op->getResult(0).getType());
-  auto axesOf = [](RankedTensorType type, int64_t dim) {
+  auto shardOf = [](RankedTensorType type, int64_t dim) {
     auto shard = llvm::dyn_cast_or_null<dist::ShardAttr>(type.getEncoding());
-    return shard ? llvm::ArrayRef<int64_t>(shard.getDims()[dim].axes)
-                 : llvm::ArrayRef<int64_t>();
+    return shard ? shard.getDims()[dim] : dist::ShardDim();
   };
   const Place &inPlace = places.find(op->getOperand(0))->second;
   const Place &outPlace = places.find(op->getOperand(1))->second;
   llvm::SmallVector<int64_t> logical = dist::getLogicalShape(in);
   llvm::SmallVector<Attribute> dims;
-  for (int64_t d = 0; d < in.getRank(); ++d)
+  for (int64_t d = 0; d < in.getRank(); ++d) {
+    dist::ShardDim from = shardOf(in, d), to = shardOf(out, d);
     dims.push_back(actor::CollectiveDimAttr::get(
-        context, logical[d], axesOf(in, d), axesOf(out, d), inPlace.strides[d],
-        outPlace.strides[d]));
+        context, logical[d], from.axes, to.axes, inPlace.strides[d],
+        outPlace.strides[d], from.unit, to.unit));
+  }
   return actor::CollectiveOp::create(
       builder, op->getLoc(), actor::CollectiveType::get(context),
       actor::CollectiveKindAttr::get(context, kind),

@@ -10,7 +10,7 @@ namespace weir::compiler {
 namespace {
 
 bool sameEverywhere(const dist::ShardDim &dim, dist::MeshAttr mesh) {
-  int64_t size = dim.size;
+  int64_t size = dim.size / dim.unit;
   for (int64_t axis : dim.axes) {
     int64_t parts = mesh.getSizes()[axis];
     if (size % parts != 0)

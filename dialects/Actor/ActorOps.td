@@ -98,13 +98,14 @@ def Actor_ScalarAttr : Actor_Attr<"Scalar", "scalar"> {
   let summary = "An integer that every rank computes from its coordinates.";
   let description = [{
     `constant`: `size` itself. `extent`, `offset`: those of a dimension of
-    `size` elements split over the mesh axes in order.
+    `size` elements split over the mesh axes in order, in runs of `unit`.
 
-    Example: `#actor.scalar<extent 25 axes[0, 2]>`
+    Example: `#actor.scalar<extent 25 axes[0, 2]>`, `#actor.scalar<offset 48 unit 8 axes[1]>`
   }];
   let parameters = (ins EnumParameter<Actor_ScalarKind>:$kind, "int64_t":$size,
+                        DefaultValuedParameter<"int64_t", "1">:$unit,
                         OptionalArrayRefParameter<"int64_t">:$axes);
-  let assemblyFormat = "`<` $kind $size (`axes` `[` $axes^ `]`)? `>`";
+  let assemblyFormat = "`<` $kind $size (`unit` $unit^)? (`axes` `[` $axes^ `]`)? `>`";
 }
 def Actor_ScalarArrayAttr : TypedArrayAttrBase<Actor_ScalarAttr, "scalar expressions">;
 
@@ -133,16 +134,20 @@ def Actor_ContractDimArrayAttr : TypedArrayAttrBase<Actor_ContractDimAttr, "cont
 def Actor_CollectiveDimAttr : Actor_Attr<"CollectiveDim", "collective_dim"> {
   let summary = "One dimension of a collective's tensors.";
   let description = [{
-    The logical size, the mesh axes that split it before and after, and the
-    strides in elements of input and output.
+    The logical size, the mesh axes that split it before and after (in runs of
+    the `units`, where these are not 1), and the strides in elements of input
+    and output.
 
     Example: `#actor.collective_dim<25 in[0] strides 8, 8>`
   }];
   let parameters = (ins "int64_t":$logical, OptionalArrayRefParameter<"int64_t">:$inAxes,
                         OptionalArrayRefParameter<"int64_t">:$outAxes,
-                        "int64_t":$inStride, "int64_t":$outStride);
+                        "int64_t":$inStride, "int64_t":$outStride,
+                        DefaultValuedParameter<"int64_t", "1">:$inUnit,
+                        DefaultValuedParameter<"int64_t", "1">:$outUnit);
   let assemblyFormat = [{
-    `<` $logical (`in` `[` $inAxes^ `]`)? (`out` `[` $outAxes^ `]`)? `strides` $inStride `,` $outStride `>`
+    `<` $logical (`in` `[` $inAxes^ `]`)? (`out` `[` $outAxes^ `]`)? `strides` $inStride `,` $outStride
+    (`units` $inUnit^ `,` $outUnit)? `>`
   }];
 }
 def Actor_CollectiveDimArrayAttr

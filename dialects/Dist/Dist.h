@@ -15,21 +15,22 @@ struct AxisLayout {
   enum class Kind { Broadcast, Split, Partial };
   Kind kind = Kind::Broadcast;
   int64_t dim = 0;                      // Split: which dimension
+  int64_t unit = 1; // Split: elements that stay together, as in S(0, unit=8)
   Reduction reduction = Reduction::Sum; // Partial
 
   static AxisLayout broadcast() { return {}; }
-  static AxisLayout split(int64_t dim) {
-    return {Kind::Split, dim, Reduction::Sum};
+  static AxisLayout split(int64_t dim, int64_t unit = 1) {
+    return {Kind::Split, dim, unit, Reduction::Sum};
   }
   static AxisLayout partial(Reduction reduction = Reduction::Sum) {
-    return {Kind::Partial, 0, reduction};
+    return {Kind::Partial, 0, 1, reduction};
   }
   bool isBroadcast() const { return kind == Kind::Broadcast; }
   bool isSplit() const { return kind == Kind::Split; }
   bool isSplit(int64_t d) const { return kind == Kind::Split && dim == d; }
   bool isPartial() const { return kind == Kind::Partial; }
   bool operator==(const AxisLayout &other) const {
-    return kind == other.kind && dim == other.dim &&
+    return kind == other.kind && dim == other.dim && unit == other.unit &&
            reduction == other.reduction;
   }
   bool operator!=(const AxisLayout &other) const { return !(*this == other); }
@@ -37,12 +38,14 @@ struct AxisLayout {
 llvm::hash_code hash_value(const AxisLayout &layout);
 llvm::raw_ostream &operator<<(llvm::raw_ostream &os, const AxisLayout &layout);
 
-/// One dimension of a shard: its logical size and the mesh axes that split it.
+/// One dimension of a shard: its logical size and the mesh axes that split it,
+/// in runs of `unit` elements (1 where nothing splits it).
 struct ShardDim {
   int64_t size = 0;
   llvm::SmallVector<int64_t, 2> axes;
+  int64_t unit = 1;
   bool operator==(const ShardDim &other) const {
-    return size == other.size && axes == other.axes;
+    return size == other.size && axes == other.axes && unit == other.unit;
   }
 };
 llvm::hash_code hash_value(const ShardDim &dim);
@@ -70,8 +73,17 @@ mlir::ParseResult parseLayoutEntries(mlir::AsmParser &parser,
                                      LayoutAttr &layout);
 void printLayoutEntries(llvm::raw_ostream &os, LayoutAttr layout);
 
-/// Capacity of a dimension of `size` elements split over `axes` in order.
-int64_t capacityOf(int64_t size, llvm::ArrayRef<int64_t> axes, MeshAttr mesh);
+/// Checks that the units of a layout's splits divide the dimensions of `shape`
+/// and that the splits of one dimension have one unit.
+llvm::LogicalResult
+verifyUnits(LayoutAttr layout, llvm::ArrayRef<int64_t> shape,
+            llvm::function_ref<mlir::InFlightDiagnostic()> emitError);
+
+/// Elements of the largest shard of a dimension.
+int64_t capacityOf(const ShardDim &dim, MeshAttr mesh);
+
+/// What a layout makes of dimension `index` of `size` elements.
+ShardDim getShardDim(LayoutAttr layout, int64_t index, int64_t size);
 
 /// The dimension's logical size: from the `#dist.shard` encoding if the type
 /// has one, else the static shape.

@@ -15,12 +15,13 @@ using namespace weir::dist;
 
 llvm::hash_code weir::dist::hash_value(const AxisLayout &layout) {
   return llvm::hash_combine(static_cast<int>(layout.kind), layout.dim,
-                            static_cast<int>(layout.reduction));
+                            layout.unit, static_cast<int>(layout.reduction));
 }
 
 llvm::hash_code weir::dist::hash_value(const ShardDim &dim) {
   return llvm::hash_combine(
-      dim.size, llvm::hash_combine_range(dim.axes.begin(), dim.axes.end()));
+      dim.size, llvm::hash_combine_range(dim.axes.begin(), dim.axes.end()),
+      dim.unit);
 }
 
 llvm::raw_ostream &weir::dist::operator<<(llvm::raw_ostream &os,
@@ -29,14 +30,17 @@ llvm::raw_ostream &weir::dist::operator<<(llvm::raw_ostream &os,
   case AxisLayout::Kind::Broadcast:
     return os << "B";
   case AxisLayout::Kind::Split:
-    return os << "S(" << layout.dim << ")";
+    os << "S(" << layout.dim;
+    if (layout.unit != 1)
+      os << ", unit=" << layout.unit;
+    return os << ")";
   case AxisLayout::Kind::Partial:
     return os << "P(" << stringifyReduction(layout.reduction) << ")";
   }
   llvm_unreachable("unknown kind of layout");
 }
 
-/// Parses `S(i)`, `B` or `P(sum|max|min)`.
+/// Parses `S(i)`, `S(i, unit=n)`, `B` or `P(sum|max|min)`.
 static ParseResult parseAxisLayout(AsmParser &parser, AxisLayout &entry) {
   llvm::SMLoc loc = parser.getCurrentLocation();
   StringRef keyword;
@@ -47,18 +51,30 @@ static ParseResult parseAxisLayout(AsmParser &parser, AxisLayout &entry) {
     return success();
   }
   if (keyword == "S") {
-    int64_t dim;
-    llvm::SMLoc dimLoc;
+    int64_t dim, unit = 1;
+    llvm::SMLoc dimLoc, unitLoc;
     if (parser.parseLParen())
       return failure();
     dimLoc = parser.getCurrentLocation();
-    if (parser.parseInteger(dim) || parser.parseRParen())
+    if (parser.parseInteger(dim))
+      return failure();
+    if (succeeded(parser.parseOptionalComma())) {
+      if (parser.parseKeyword("unit") || parser.parseEqual())
+        return failure();
+      unitLoc = parser.getCurrentLocation();
+      if (parser.parseInteger(unit))
+        return failure();
+      if (unit < 1)
+        return parser.emitError(unitLoc, "expects a positive unit, got ")
+               << unit;
+    }
+    if (parser.parseRParen())
       return failure();
     if (dim < 0)
       return parser.emitError(dimLoc,
                               "expects a dimension that is not negative, got ")
              << dim;
-    entry = AxisLayout::split(dim);
+    entry = AxisLayout::split(dim, unit);
     return success();
   }
   if (keyword == "P") {
@@ -238,7 +254,7 @@ LayoutAttr::verifyEncoding(ArrayRef<int64_t> shape, Type elementType,
                   << shape.size() << " tensor, got 'S(" << axis.dim << ")'";
       return failure();
     }
-  return success();
+  return verifyUnits(*this, shape, emitError);
 }
 
 LayoutAttr
@@ -323,6 +339,12 @@ LogicalResult ShardAttr::verify(function_ref<InFlightDiagnostic()> emitError,
                            << index;
       seen.push_back(axis);
     }
+    if (dim.unit < 1 || dim.size % dim.unit != 0 ||
+        (dim.axes.empty() && dim.unit != 1))
+      return emitError() << "expects the unit of dimension " << index
+                         << " to divide its size " << dim.size
+                         << " (and to be 1 where nothing splits it), got "
+                         << dim.unit;
   }
   return success();
 }
@@ -337,6 +359,8 @@ Attribute ShardAttr::parse(AsmParser &parser, Type) {
     while (succeeded(parser.parseOptionalColon()))
       if (parser.parseInteger(dim.axes.emplace_back()))
         return failure();
+    if (succeeded(parser.parseOptionalKeyword("unit")))
+      return parser.parseInteger(dim.unit);
     return success();
   };
   if (parser.parseLess() ||
@@ -354,6 +378,8 @@ void ShardAttr::print(AsmPrinter &printer) const {
     os << dim.size;
     for (int64_t axis : dim.axes)
       os << ":" << axis;
+    if (dim.unit != 1)
+      os << " unit " << dim.unit;
   });
   os << "]>";
 }
@@ -384,11 +410,44 @@ ShardAttr::verifyEncoding(ArrayRef<int64_t> shape, Type elementType,
 // Helpers
 //===----------------------------------------------------------------------===//
 
-int64_t weir::dist::capacityOf(int64_t size, ArrayRef<int64_t> axes,
-                               MeshAttr mesh) {
-  for (int64_t axis : axes)
-    size = capacityOf(size, mesh.getSizes()[axis]);
-  return size;
+int64_t weir::dist::capacityOf(const ShardDim &dim, MeshAttr mesh) {
+  int64_t units = dim.size / dim.unit;
+  for (int64_t axis : dim.axes)
+    units = capacityOf(units, mesh.getSizes()[axis]);
+  return units * dim.unit;
+}
+
+ShardDim weir::dist::getShardDim(LayoutAttr layout, int64_t index,
+                                 int64_t size) {
+  ShardDim dim;
+  dim.size = size;
+  for (auto [axis, entry] : llvm::enumerate(layout.getAxes()))
+    if (entry.isSplit(index)) {
+      dim.axes.push_back(static_cast<int64_t>(axis));
+      dim.unit = entry.unit;
+    }
+  return dim;
+}
+
+LogicalResult
+weir::dist::verifyUnits(LayoutAttr layout, ArrayRef<int64_t> shape,
+                        function_ref<InFlightDiagnostic()> emitError) {
+  SmallVector<int64_t> units(shape.size(), 0);
+  for (const AxisLayout &axis : layout.getAxes()) {
+    if (!axis.isSplit() || axis.dim >= static_cast<int64_t>(shape.size()))
+      continue;
+    int64_t &unit = units[axis.dim];
+    if (shape[axis.dim] % axis.unit != 0)
+      return emitError() << "expects a unit that divides dimension "
+                         << axis.dim << " of " << shape[axis.dim]
+                         << " elements, got " << axis.unit;
+    if (unit && unit != axis.unit)
+      return emitError() << "expects one unit of dimension " << axis.dim
+                         << " on all mesh axes, got " << unit << " and "
+                         << axis.unit;
+    unit = axis.unit;
+  }
+  return success();
 }
 
 SmallVector<int64_t> weir::dist::getLogicalShape(RankedTensorType type) {
@@ -411,12 +470,10 @@ RankedTensorType weir::dist::getLocalType(RankedTensorType logical,
   SmallVector<int64_t> shape;
   bool whole = true;
   for (auto [index, size] : llvm::enumerate(logical.getShape())) {
-    ShardDim &dim = dims.emplace_back();
-    dim.size = size;
-    for (int64_t axis : layout.axesOfDim(static_cast<int64_t>(index)))
-      dim.axes.push_back(axis);
+    const ShardDim &dim = dims.emplace_back(
+        getShardDim(layout, static_cast<int64_t>(index), size));
     whole &= dim.axes.empty();
-    shape.push_back(capacityOf(size, dim.axes, mesh));
+    shape.push_back(capacityOf(dim, mesh));
   }
   Attribute encoding;
   if (!whole)

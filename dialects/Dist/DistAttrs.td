@@ -94,12 +94,16 @@ def Dist_LayoutAttr : Dist_Attr<"Layout", "layout",
   let summary = "One of `S(i)`, `B`, `P(sum|max|min)` for each mesh axis.";
   let description = [{
     Splits of one dimension by several axes nest in mesh order.
+    `S(i, unit=n)` hands out runs of `n` elements whole: of a flat dimension of
+    heads times head size, whole heads.
 
     Example: `#dist.layout<[S(0), B, P(sum)]>`; also an encoding of a logical
     tensor type between materialising reshards and localising.
 
     Constraints:
     - as an encoding, splits name existing dimensions
+    - a unit is positive and divides its dimension; splits of one dimension
+      have one unit
   }];
   let parameters = (ins ArrayRefParameter<"::weir::dist::AxisLayout">:$axes);
   let hasCustomAssemblyFormat = 1;
@@ -136,11 +140,13 @@ def Dist_ShardAttr : Dist_Attr<"Shard", "shard",
     these and a rank's coordinates.
 
     Example: `tensor<13x64xf32, #dist.shard<[25:1, 64]>>` is a 25x64 tensor
-    whose rows are split by mesh axis 1; `12:0:2` is split by axes 0, then 2.
+    whose rows are split by mesh axis 1; `12:0:2` is split by axes 0, then 2;
+    `48:1 unit 8` keeps runs of 8 whole.
 
     Constraints:
     - as many dimensions as the tensor has, sizes are not negative
     - no mesh axis splits twice
+    - a unit divides its dimension, and is 1 where nothing splits it
     - a dimension that is not split has its logical size; the capacity of a
       split one is at most that
   }];

@@ -41,7 +41,9 @@ static LogicalResult verifyLayout(Operation *op, LayoutAttr layout,
       return op->emitOpError("expects the layout of ")
              << what << " to split a dimension of " << tensor << ", got "
              << layout;
-  return success();
+  return verifyUnits(layout, tensor.getShape(), [&]() -> InFlightDiagnostic {
+    return op->emitOpError("layout of ") << what << ": ";
+  });
 }
 
 LogicalResult DistDialect::verifyOperationAttribute(Operation *op,

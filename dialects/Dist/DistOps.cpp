@@ -183,10 +183,13 @@ static LogicalResult removeSplits(Operation *op, SmallVector<ShardDim> &dims,
            << axes << "] to be the innermost splits of dimension " << dim
            << " of the operand, got [" << ArrayRef<int64_t>(splits) << "]";
   splits.resize(splits.size() - axes.size());
+  if (splits.empty())
+    dims[dim].unit = 1;
   return success();
 }
 
 /// Adds `axes` to the end of a dimension's splits.
+/// A dimension that nothing split before takes the result's unit.
 static LogicalResult addSplits(Operation *op, SmallVector<ShardDim> &dims,
                                int64_t dim, ArrayRef<int64_t> axes) {
   for (auto [index, other] : llvm::enumerate(dims))
@@ -195,6 +198,11 @@ static LogicalResult addSplits(Operation *op, SmallVector<ShardDim> &dims,
         return op->emitOpError("expects mesh axis ")
                << axis << " not to split the operand, but it splits dimension "
                << index;
+  auto output = cast<RankedTensorType>(op->getResult(0).getType());
+  if (dims[dim].axes.empty())
+    if (auto shard = dyn_cast_if_present<ShardAttr>(output.getEncoding()))
+      if (dim < static_cast<int64_t>(shard.getDims().size()))
+        dims[dim].unit = shard.getDims()[dim].unit;
   llvm::append_range(dims[dim].axes, axes);
   return success();
 }
@@ -229,8 +237,7 @@ static LogicalResult verifyShardResult(Operation *op, RankedTensorType input,
         if (axis >= static_cast<int64_t>(mesh.getNumAxes()))
           return op->emitOpError("expects splits by axes of the mesh, got ")
                  << axis << " of " << mesh.getNumAxes();
-      shape.push_back(dim.axes.empty() ? dim.size
-                                       : capacityOf(dim.size, dim.axes, mesh));
+      shape.push_back(dim.axes.empty() ? dim.size : capacityOf(dim, mesh));
     }
     if (output.getShape() != ArrayRef<int64_t>(shape))
       return op->emitOpError("expects a result of shape [")

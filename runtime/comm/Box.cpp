@@ -97,13 +97,14 @@ void reduceWith(Combiner combiner, const Box &box, int64_t begin, int64_t end,
 
 } // namespace
 
-Interval intervalOf(int64_t size, const std::vector<int> &axes,
+Interval intervalOf(int64_t size, const std::vector<int> &axes, int64_t unit,
                     const std::vector<plan::MeshAxis> &mesh,
                     const std::vector<int64_t> &coordinates) {
   using plan::ScalarExpr;
   return {
-      plan::evaluate({ScalarExpr::Kind::Offset, size, axes}, mesh, coordinates),
-      plan::evaluate({ScalarExpr::Kind::Extent, size, axes}, mesh,
+      plan::evaluate({ScalarExpr::Kind::Offset, size, axes, unit}, mesh,
+                     coordinates),
+      plan::evaluate({ScalarExpr::Kind::Extent, size, axes, unit}, mesh,
                      coordinates)};
 }
 

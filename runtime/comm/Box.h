@@ -21,8 +21,9 @@ struct Interval {
   }
 };
 
-/// The interval of a dimension of `size` split over `axes` at `coordinates`.
-Interval intervalOf(int64_t size, const std::vector<int> &axes,
+/// The interval of a dimension of `size` split over `axes`, in runs of `unit`
+/// elements, at `coordinates`.
+Interval intervalOf(int64_t size, const std::vector<int> &axes, int64_t unit,
                     const std::vector<plan::MeshAxis> &mesh,
                     const std::vector<int64_t> &coordinates);
 

@@ -36,14 +36,14 @@ int64_t evaluate(const ScalarExpr &expr, const std::vector<MeshAxis> &mesh,
                  const std::vector<int64_t> &coordinates) {
   if (expr.kind == ScalarExpr::Kind::Constant)
     return expr.size;
-  int64_t extent = expr.size, offset = 0;
+  int64_t extent = expr.size / expr.unit, offset = 0;
   for (int axis : expr.axes) {
     int64_t parts = mesh[axis].size, coordinate = coordinates[axis];
     int64_t share = extent / parts, longer = extent % parts;
     offset += coordinate * share + std::min(coordinate, longer);
     extent = share + (coordinate < longer ? 1 : 0);
   }
-  return expr.kind == ScalarExpr::Kind::Extent ? extent : offset;
+  return (expr.kind == ScalarExpr::Kind::Extent ? extent : offset) * expr.unit;
 }
 
 int64_t largestValue(const ScalarExpr &expr,

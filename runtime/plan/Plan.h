@@ -32,15 +32,18 @@ struct MeshAxis {
 /// An integer that every rank computes from its coordinates at load. A
 /// dimension of `size` elements split over `axes` in order (each split gives
 /// the first `n mod k` coordinates one element more) has, at these coordinates,
-/// an extent and an offset; `Constant` is `size` itself.
+/// an extent and an offset; `Constant` is `size` itself. Splits hand out runs of
+/// `unit` elements, which divides `size`.
 struct ScalarExpr {
   enum class Kind { Constant, Extent, Offset };
   Kind kind = Kind::Constant;
   int64_t size = 0;
   std::vector<int> axes; // mesh axis indices, outermost split first
+  int64_t unit = 1;
 
   bool operator==(const ScalarExpr &other) const {
-    return kind == other.kind && size == other.size && axes == other.axes;
+    return kind == other.kind && size == other.size && axes == other.axes &&
+           unit == other.unit;
   }
 };
 
@@ -49,6 +52,7 @@ struct DimLayout {
   int64_t size = 0;      // logical size
   int64_t capacity = 0;  // largest shard; what local strides are made from
   std::vector<int> axes; // empty: whole
+  int64_t unit = 1;      // elements that stay together
 };
 
 /// A tensor's distribution. Local memory is row-major over the capacities.
@@ -115,6 +119,7 @@ struct CollectiveDim {
   int64_t logical = 0;
   std::vector<int> inAxes, outAxes; // mesh axes splitting the dim before, after
   int64_t inStride = 0, outStride = 0;
+  int64_t inUnit = 1, outUnit = 1; // elements that stay together
 };
 
 struct Collective {

@@ -54,11 +54,13 @@ template <typename A> void fields(A &a, ScalarExpr &x) {
   a.required("kind", x.kind);
   a.required("size", x.size);
   a.optional("axes", x.axes, {});
+  a.optional("unit", x.unit, 1);
 }
 template <typename A> void fields(A &a, DimLayout &x) {
   a.required("size", x.size);
   a.required("capacity", x.capacity);
   a.optional("axes", x.axes, {});
+  a.optional("unit", x.unit, 1);
 }
 template <typename A> void fields(A &a, TensorLayout &x) {
   a.required("dtype", x.dtype);
@@ -104,6 +106,8 @@ template <typename A> void fields(A &a, CollectiveDim &x) {
   a.optional("outAxes", x.outAxes, {});
   a.required("inStride", x.inStride);
   a.required("outStride", x.outStride);
+  a.optional("inUnit", x.inUnit, 1);
+  a.optional("outUnit", x.outUnit, 1);
 }
 template <typename A> void fields(A &a, Collective &x) {
   a.required("op", x.op);

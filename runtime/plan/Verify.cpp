@@ -128,6 +128,14 @@ private:
     return true;
   }
 
+  bool checkUnit(int64_t size, int64_t unit, const std::string &where) {
+    if (unit >= 1 && size % unit == 0)
+      return true;
+    error(where + ": unit " + std::to_string(unit) + " does not divide " +
+          std::to_string(size));
+    return false;
+  }
+
   bool usesTime(const std::vector<int> &axes) const {
     return std::find(axes.begin(), axes.end(), timeAxis) != axes.end();
   }
@@ -166,8 +174,10 @@ private:
         return error(where + ": is split over the micro-batch axis");
       if (dim.size < 0 || dim.size > maxSize)
         return error(where + ": dimension out of range");
+      if (!checkUnit(dim.size, dim.unit, where))
+        return;
       int64_t extent = largestValue(
-          {ScalarExpr::Kind::Extent, dim.size, dim.axes}, plan.mesh);
+          {ScalarExpr::Kind::Extent, dim.size, dim.axes, dim.unit}, plan.mesh);
       if (dim.capacity < extent)
         return error(where + ": capacity " + std::to_string(dim.capacity) +
                      " is less than the largest shard, " +
@@ -260,7 +270,8 @@ private:
     std::string where = "scalar " + std::to_string(index);
     if (scalar.size < 0 || scalar.size > maxSize)
       error(where + ": size out of range");
-    if (!checkAxes(scalar.axes, where))
+    if (!checkAxes(scalar.axes, where) ||
+        !checkUnit(scalar.size, scalar.unit, where))
       return;
     if (usesTime(scalar.axes) && entry.microBatches != timeSize)
       error(where + ": depends on the micro-batch axis of size " +
@@ -491,11 +502,13 @@ private:
         return error(where + ": fires once a step, but its collective depends "
                              "on the micro-batch");
       in.push_back(
-          {largestValue({ScalarExpr::Kind::Extent, dim.logical, dim.inAxes},
+          {largestValue({ScalarExpr::Kind::Extent, dim.logical, dim.inAxes,
+                         dim.inUnit},
                         plan.mesh),
            dim.inStride});
       out.push_back(
-          {largestValue({ScalarExpr::Kind::Extent, dim.logical, dim.outAxes},
+          {largestValue({ScalarExpr::Kind::Extent, dim.logical, dim.outAxes,
+                         dim.outUnit},
                         plan.mesh),
            dim.outStride});
     }

@@ -32,6 +32,26 @@ func.func private @f() attributes {a = #dist.layout<[3]>}
 
 // -----
 
+// expected-error @+1 {{expects a positive unit, got 0}}
+func.func private @f() attributes {a = #dist.layout<[S(0, unit=0)]>}
+
+// -----
+
+// expected-error @+1 {{expects a unit that divides dimension 0 of 6 elements, got 4}}
+func.func private @f(%x: tensor<6xf32, #dist.layout<[S(0, unit=4)]>>)
+
+// -----
+
+// expected-error @+1 {{expects one unit of dimension 0 on all mesh axes, got 2 and 3}}
+func.func private @f(%x: tensor<6xf32, #dist.layout<[S(0, unit=2), S(0, unit=3)]>>)
+
+// -----
+
+// expected-error @+1 {{expects the unit of dimension 0 to divide its size 6 (and to be 1 where nothing splits it), got 4}}
+func.func private @f() attributes {a = #dist.shard<[6:0 unit 4]>}
+
+// -----
+
 // expected-error @+1 {{expects a dimension that is not negative, got -1}}
 func.func private @f() attributes {a = #dist.layout<[S(-1)]>}
 

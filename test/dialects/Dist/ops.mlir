@@ -24,7 +24,11 @@ func.func @attributes() attributes {
   // CHECK-SAME: g = #dist.mesh<"data parallel"=4>
   g = #dist.mesh<"data parallel"=4>,
   // CHECK-SAME: h = #dist.mesh<>
-  h = #dist.mesh<>
+  h = #dist.mesh<>,
+  // CHECK-SAME: i = #dist.layout<[S(0, unit=8), B, S(1)]>
+  i = #dist.layout<[S(0, unit=8), B, S(1, unit=1)]>,
+  // CHECK-SAME: j = #dist.shard<[48:1 unit 8, 64]>
+  j = #dist.shard<[48:1 unit 8, 64]>
 } {
   return
 }

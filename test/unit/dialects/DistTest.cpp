@@ -72,11 +72,24 @@ TEST_F(DistTest, MeshQueries) {
 
 TEST_F(DistTest, CapacityNestsInMeshOrder) {
   // 25 over 2 is 13, over 4 is 4, over 3 is 2.
-  EXPECT_EQ(weir::dist::capacityOf(25, {0}, mesh()), 13);
-  EXPECT_EQ(weir::dist::capacityOf(25, {0, 1}, mesh()), 4);
-  EXPECT_EQ(weir::dist::capacityOf(25, {0, 1, 2}, mesh()), 2);
-  EXPECT_EQ(weir::dist::capacityOf(0, {1}, mesh()), 0);
-  EXPECT_EQ(weir::dist::capacityOf(7, {}, mesh()), 7);
+  EXPECT_EQ(weir::dist::capacityOf({25, {0}}, mesh()), 13);
+  EXPECT_EQ(weir::dist::capacityOf({25, {0, 1}}, mesh()), 4);
+  EXPECT_EQ(weir::dist::capacityOf({25, {0, 1, 2}}, mesh()), 2);
+  EXPECT_EQ(weir::dist::capacityOf({0, {1}}, mesh()), 0);
+  EXPECT_EQ(weir::dist::capacityOf({7, {}}, mesh()), 7);
+}
+
+// Units are handed out whole: of 6 heads of 8 elements over 4 coordinates
+// the largest shard holds 2 heads.
+TEST_F(DistTest, UnitsStayWhole) {
+  EXPECT_EQ(weir::dist::capacityOf({48, {1}, 8}, mesh()), 16);
+  EXPECT_EQ(weir::dist::capacityOf({48, {1}, 1}, mesh()), 12);
+  EXPECT_EQ(weir::dist::capacityOf({8, {0}, 8}, mesh()), 8);
+  auto logical = RankedTensorType::get({48}, Float32Type::get(&context));
+  RankedTensorType local = getLocalType(
+      logical, parse("[B, S(0, unit=8), B]"), mesh());
+  EXPECT_EQ(local.getShape(), llvm::ArrayRef<int64_t>({16}));
+  EXPECT_EQ(llvm::cast<ShardAttr>(local.getEncoding()).getDims()[0].unit, 8);
 }
 
 TEST_F(DistTest, LocalTypeAndBack) {

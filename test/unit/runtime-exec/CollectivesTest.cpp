@@ -42,7 +42,8 @@ struct World {
     std::vector<Interval> result;
     for (const CollectiveDim &dim : collective().dims)
       result.push_back(intervalOf(
-          dim.logical, output ? dim.outAxes : dim.inAxes, plan.mesh, at));
+          dim.logical, output ? dim.outAxes : dim.inAxes,
+          output ? dim.outUnit : dim.inUnit, plan.mesh, at));
     return result;
   }
 
