@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "compiler/Builders/GraphBuilder.h"
 
+#include "dialects/Graph/Annotations.h"
+
 #include "mlir/IR/Verifier.h"
 #include "llvm/ADT/Sequence.h"
 
@@ -69,8 +71,11 @@ graph::VariableOp GraphBuilder::variable(llvm::StringRef name, Shape shape,
       graph::StoredAttr::get(context, StringAttr::get(context, storedName),
                              storedShape));
   if (options.tensorParallelDim >= 0)
-    op->setAttr("weir.tp_dim",
+    op->setAttr(tensorParallelDimAttr,
                 builder.getI64IntegerAttr(options.tensorParallelDim));
+  if (options.tensorParallelInnerDim != VariableOptions::sameDim)
+    op->setAttr(tensorParallelInnerDimAttr,
+                builder.getI64IntegerAttr(options.tensorParallelInnerDim));
   return op;
 }
 
@@ -362,7 +367,8 @@ mlir::Value GraphBuilder::attention(mlir::Value query, mlir::Value key,
   shape.back() = shapeOf(value).back();
   return graph::AttentionOp::create(builder, loc(), f32(shape),
                                     f32({q[0], q[2], q[3], q[1]}), query, key,
-                                    value, builder.getF64FloatAttr(scale),
+                                    value, mlir::ValueRange(),
+                                    builder.getF64FloatAttr(scale),
                                     causal ? builder.getUnitAttr() : UnitAttr())
       .getOutput();
 }

@@ -31,6 +31,9 @@ struct VariableOptions {
         storedShape(std::move(storedShape)),
         tensorParallelDim(tensorParallelDim) {}
 
+  /// `tensorParallelInnerDim` where nothing is said of it.
+  static constexpr int64_t sameDim = -2;
+
   Init init;
   /// The checkpoint tensor that holds it and its shape there; an empty name
   /// means the variable's own name, an empty shape its own shape.
@@ -38,6 +41,10 @@ struct VariableOptions {
   llvm::SmallVector<int64_t> storedShape;
   /// The dimension that Megatron tensor parallelism splits, or -1.
   int64_t tensorParallelDim;
+  /// The dimension that it splits where that one has fewer elements than there
+  /// are devices; -1: none, the variable is whole on these; `sameDim`: the same,
+  /// and some devices hold nothing.
+  int64_t tensorParallelInnerDim = sameDim;
 };
 
 /// Builds a model as `graph` IR: variables, then entries whose bodies are made

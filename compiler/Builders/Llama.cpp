@@ -54,18 +54,18 @@ public:
       Layer layer;
       layer.inputNorm = ones(p + "input_layernorm.weight");
       layer.query = variable(p + "self_attn.q_proj.weight", {g, r, d, c},
-                             {g * r * d, c}, 0);
+                             {g * r * d, c}, 0, 1);
       layer.key =
-          variable(p + "self_attn.k_proj.weight", {g, d, c}, {g * d, c}, 0);
+          variable(p + "self_attn.k_proj.weight", {g, d, c}, {g * d, c}, 0, -1);
       layer.value =
-          variable(p + "self_attn.v_proj.weight", {g, d, c}, {g * d, c}, 0);
+          variable(p + "self_attn.v_proj.weight", {g, d, c}, {g * d, c}, 0, -1);
       layer.out = variable(p + "self_attn.o_proj.weight", {c, g, r, d},
-                           {c, g * r * d}, 1);
+                           {c, g * r * d}, 1, 2);
       if (config.attentionBias) {
         layer.queryBias =
-            bias(p + "self_attn.q_proj.bias", {g, r, d}, {g * r * d}, 0);
-        layer.keyBias = bias(p + "self_attn.k_proj.bias", {g, d}, {g * d}, 0);
-        layer.valueBias = bias(p + "self_attn.v_proj.bias", {g, d}, {g * d}, 0);
+            bias(p + "self_attn.q_proj.bias", {g, r, d}, {g * r * d}, 0, 1);
+        layer.keyBias = bias(p + "self_attn.k_proj.bias", {g, d}, {g * d}, 0, -1);
+        layer.valueBias = bias(p + "self_attn.v_proj.bias", {g, d}, {g * d}, 0, -1);
         layer.outBias = bias(p + "self_attn.o_proj.bias", {c}, {}, -1);
       }
       layer.postNorm = ones(p + "post_attention_layernorm.weight");
@@ -120,24 +120,31 @@ public:
 private:
   graph::VariableOp declare(const std::string &name, GraphBuilder::Shape shape,
                             GraphBuilder::Shape stored, Init init,
-                            int64_t tensorParallelDim) {
+                            int64_t tensorParallelDim,
+                            int64_t innerDim = VariableOptions::sameDim) {
     VariableOptions options;
     options.init = init;
     options.storedName = config.storedPrefix + name;
     options.storedShape.assign(stored.begin(), stored.end());
     options.tensorParallelDim = tensorParallelDim;
+    // A group of one head has nothing to split.
+    if (repeats > 1)
+      options.tensorParallelInnerDim = innerDim;
     return b.variable(name, shape, options);
   }
   graph::VariableOp variable(const std::string &name, GraphBuilder::Shape shape,
                              GraphBuilder::Shape stored,
-                             int64_t tensorParallelDim) {
+                             int64_t tensorParallelDim,
+                             int64_t innerDim = VariableOptions::sameDim) {
     return declare(name, shape, stored, Init::normal(config.initializerRange),
-                   tensorParallelDim);
+                   tensorParallelDim, innerDim);
   }
   graph::VariableOp bias(const std::string &name, GraphBuilder::Shape shape,
                          GraphBuilder::Shape stored,
-                         int64_t tensorParallelDim) {
-    return declare(name, shape, stored, Init::zeros(), tensorParallelDim);
+                         int64_t tensorParallelDim,
+                         int64_t innerDim = VariableOptions::sameDim) {
+    return declare(name, shape, stored, Init::zeros(), tensorParallelDim,
+                   innerDim);
   }
   graph::VariableOp ones(const std::string &name) {
     return declare(name, {config.width}, {}, Init::constant(1), -1);

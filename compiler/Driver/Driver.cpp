@@ -11,8 +11,11 @@
 #include "compiler/Kernels/Passes.h"
 #include "compiler/Memory/Passes.h"
 #include "compiler/Pipeline/Passes.h"
+#include "compiler/Planner/Cluster.h"
+#include "compiler/Sharding/ExplainSharding.h"
 #include "compiler/Sharding/Passes.h"
 #include "dialects/Actor/Actor.h"
+#include "dialects/Graph/Annotations.h"
 #include "dialects/Graph/Graph.h"
 #include "runtime/base/Json.h"
 #include "runtime/base/Strings.h"
@@ -65,18 +68,6 @@ std::string timeAxisName(const std::vector<MeshAxis> &mesh) {
   return name;
 }
 
-const char *strategyOption(Strategy strategy) {
-  switch (strategy) {
-  case Strategy::None:
-    return "whole";
-  case Strategy::Data:
-    return "data";
-  case Strategy::Megatron:
-    return "megatron";
-  }
-  return "whole";
-}
-
 /// What a segment may hold and, so that no size in bytes leaves 64 bits, a
 /// tensor: the bound that the runtime sets when it checks a plan.
 constexpr int64_t maxBytes = int64_t(1) << 46;
@@ -116,6 +107,11 @@ public:
   }
 
   Status run(std::array<double, numPhases> *seconds) {
+    if (options.explain && (options.startAt > Phase::Shard ||
+                            options.stopAfter < Phase::Shard))
+      return Status(StatusCode::CommandLine,
+                    "--explain tells what phase 'shard' does, which is not "
+                    "among those that run");
     if (options.stopAfter < options.startAt)
       return Status(StatusCode::CommandLine,
                     "cannot stop after phase '" +
@@ -204,6 +200,10 @@ private:
                     options.input + ": is not a module that phase '" +
                         std::string(phaseName(options.startAt)) +
                         "' can start from");
+    // Later phases have the decisions behind them.
+    if (options.startAt <= Phase::Plan)
+      setPlan();
+    WEIR_RETURN_IF_ERROR(setCluster());
     return checkTensors();
   }
 
@@ -319,22 +319,18 @@ private:
         manager.addPass(createCSEPass());
       });
     case Phase::Plan:
-      WEIR_RETURN_IF_ERROR(setMesh());
-      WEIR_RETURN_IF_ERROR(setLayouts());
       return runPasses(phase, [&](PassManager &manager) {
-        PropagateLayoutsPassOptions layouts;
-        for (size_t i = 0;
-             i < options.job.mesh.size() && i < options.job.strategies.size();
-             ++i)
-          layouts.strategies.push_back(
-              options.job.mesh[i].name + "=" +
-              strategyOption(options.job.strategies[i]));
-        manager.addPass(createPropagateLayoutsPass(layouts));
+        manager.addPass(createFactorMeshPass());
+        manager.addPass(createPropagateLayoutsPass());
         manager.addPass(createVerifyLayoutsPass());
       });
     case Phase::Shard:
-      return runPasses(phase,
-                       [&](PassManager &manager) { addShardPasses(manager); });
+      WEIR_RETURN_IF_ERROR(runPasses(
+          phase, [](PassManager &manager) { addReshardPasses(manager); }));
+      if (options.explain)
+        WEIR_RETURN_IF_ERROR(explain());
+      return runPasses(
+          phase, [](PassManager &manager) { addLocalPasses(manager); });
     case Phase::Stage:
       return runPasses(phase, [&](PassManager &manager) {
         manager.addPass(createPartitionStagesPass());
@@ -371,6 +367,8 @@ private:
         module, importModel(&context, options.job, options.forwardBatch));
     if (!options.job.name.empty())
       (*module)->setAttr(nameAttr, StringAttr::get(&context, options.job.name));
+    setPlan();
+    WEIR_RETURN_IF_ERROR(setCluster());
     return checkTensors();
   }
 
@@ -390,10 +388,13 @@ private:
                       std::string(phaseName(phase)) + "'");
   }
 
-  Status setMesh() {
+  /// The job's mesh, strategies and layouts as attributes of the module, so
+  /// that its text alone says how it is to be compiled. What a job says nothing
+  /// of stays as it is in the text that a compilation starts from.
+  void setPlan() {
     const Job &job = options.job;
     if (job.mesh.empty() && job.microBatches <= 1)
-      return okStatus();
+      return;
     llvm::SmallVector<StringAttr> names;
     llvm::SmallVector<int64_t> sizes;
     for (const MeshAxis &axis : job.mesh) {
@@ -405,68 +406,49 @@ private:
       names.push_back(StringAttr::get(&context, timeAxisName(job.mesh)));
       sizes.push_back(job.microBatches);
     }
+    Builder builder(&context);
     (*module)->setAttr(dist::DistDialect::getMeshAttrName(),
                        dist::MeshAttr::get(&context, names, sizes, time));
+    NamedAttrList strategies;
+    for (size_t i = 0; i < job.mesh.size() && i < job.strategies.size(); ++i)
+      strategies.append(job.mesh[i].name,
+                        builder.getStringAttr(strategyName(job.strategies[i])));
+    (*module)->setAttr(strategiesAttr, strategies.getDictionary(&context));
+    (*module)->removeAttr(layoutsAttr);
+    llvm::SmallVector<Attribute> layouts;
+    for (const LayoutOverride &item : job.layouts) {
+      NamedAttrList axes;
+      for (const auto &[axis, text] : item.layouts)
+        axes.append(axis, builder.getStringAttr(text));
+      layouts.push_back(builder.getDictionaryAttr(
+          {builder.getNamedAttr("layouts", axes.getDictionary(&context)),
+           builder.getNamedAttr("match", builder.getStringAttr(item.match))}));
+    }
+    if (!layouts.empty())
+      (*module)->setAttr(layoutsAttr, builder.getArrayAttr(layouts));
+  }
+
+  /// The cluster file's text as an attribute of the module.
+  Status setCluster() {
+    if (options.cluster.empty())
+      return okStatus();
+    WEIR_ASSIGN_OR_RETURN(std::string text, readFile(options.cluster));
+    llvm::Expected<Cluster> cluster = Cluster::parse(text, options.cluster);
+    if (!cluster)
+      return invalidInput(llvm::toString(cluster.takeError()));
+    (*module)->setAttr(dist::DistDialect::getClusterAttrName(),
+                       StringAttr::get(&context, text));
     return okStatus();
   }
 
-  /// The user's layouts as decisions on the variables. Of several that match,
-  /// the first that names an axis counts; an axis that none names keeps what
-  /// its strategy says. Optimizer state follows its parameter.
-  Status setLayouts() {
-    dist::MeshAttr mesh = dist::getMesh(*module);
-    const Job &job = options.job;
-    if (!mesh || job.layouts.empty())
-      return okStatus();
-    std::vector<bool> used(job.layouts.size());
-    numErrors = 0;
-    for (graph::VariableOp variable : module->getOps<graph::VariableOp>()) {
-      if (variable.getKind() == graph::VariableKind::OptimizerState)
-        continue;
-      std::string name = variable.getSymName().str();
-      llvm::SmallVector<dist::AxisLayout> axes(mesh.getNumAxes());
-      auto megatron = variable->getAttrOfType<IntegerAttr>("weir.tp_dim");
-      bool given = false;
-      for (size_t axis = 0; axis < job.mesh.size(); ++axis) {
-        if (megatron && job.strategies[axis] == Strategy::Megatron)
-          axes[axis] = dist::AxisLayout::split(megatron.getInt());
-        bool decided = false;
-        for (size_t i = 0; i < job.layouts.size(); ++i) {
-          if (!globMatch(job.layouts[i].match, name))
-            continue;
-          used[i] = true;
-          for (const auto &item : job.layouts[i].layouts) {
-            const std::string &axisName = item.first, &text = item.second;
-            if (decided || axisName != job.mesh[axis].name)
-              continue;
-            dist::LayoutAttr entry =
-                dist::parseLayout("[" + text + "]", &context, [&] {
-                  return variable.emitError("layout '")
-                         << text << "' on axis '" << axisName << "': ";
-                });
-            if (!entry)
-              return stopped(Phase::Plan);
-            if (entry.getAxes().size() != 1) {
-              variable.emitError("layout '")
-                  << text << "' on axis '" << axisName
-                  << "': expects one of B, S(dim) and P(reduction), got "
-                  << entry.getAxes().size();
-              return stopped(Phase::Plan);
-            }
-            axes[axis] = entry.getAxes().front();
-            decided = given = true;
-          }
-        }
-      }
-      if (given)
-        variable->setAttr(dist::DistDialect::getLayoutAttrName(),
-                          dist::LayoutAttr::get(&context, axes));
-    }
-    for (size_t i = 0; i < used.size(); ++i)
-      if (!used[i])
-        module->emitError("layouts: '")
-            << job.layouts[i].match << "' matches no variable";
-    return numErrors ? stopped(Phase::Plan) : okStatus();
+  /// Takes down why tensors lie as they do, between deciding and localising.
+  Status explain() {
+    llvm::Expected<Cluster> cluster = Cluster::of(*module);
+    if (!cluster)
+      return invalidInput(llvm::toString(cluster.takeError()));
+    explanation = explainSharding(*module, *cluster);
+    report.addSection("sharding", explanation);
+    return okStatus();
   }
 
   /// Threads of a rank: several ranks share the cores with one thread each.
@@ -506,6 +488,8 @@ private:
     contents.producer = options.producer;
     if (auto config = (*module)->getAttrOfType<StringAttr>(modelConfigAttrName))
       contents.members.push_back({"model/config.json", config.str()});
+    if (!explanation.empty())
+      contents.members.push_back({"debug/sharding.json", explanation});
     contents.ignoredWeights = ignoredWeights(*plan);
     if (auto name = (*module)->getAttrOfType<StringAttr>(nameAttr))
       contents.properties.push_back({"name", name.str()});
@@ -577,6 +561,8 @@ private:
   MLIRContext context{MLIRContext::Threading::DISABLED};
   OwningOpRef<ModuleOp> module;
   Report report;
+  /// JSON of `debug/sharding.json`.
+  std::string explanation;
   int64_t numErrors = 0;
 };
 

@@ -58,6 +58,12 @@ struct CompileOptions {
   std::string dumpDir;
   /// Where the report goes: JSON that depends on the other options alone.
   std::string report;
+  /// Cluster file that costs are for (docs/cluster.md); empty: what the module
+  /// says, else the ranks of one process.
+  std::string cluster;
+  /// Puts `debug/sharding.json` into the artifact: why tensors lie as they do
+  /// (`weir inspect --sharding`). Also a section of the report.
+  bool explain = false;
   /// What the artifact says made it.
   std::string producer = "weir 0.1.0";
 };

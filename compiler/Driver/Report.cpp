@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "compiler/Driver/Report.h"
 #include "compiler/Memory/StepOrder.h"
+#include "compiler/Sharding/ExplainSharding.h"
 #include "dialects/Actor/Actor.h"
 #include "dialects/Graph/Graph.h"
 #include "dialects/Kernel/Kernel.h"
@@ -18,18 +19,6 @@ std::string textOf(const dist::AxisLayout &layout) {
   std::string text;
   llvm::raw_string_ostream(text) << layout;
   return text;
-}
-
-const char *strategyName(Strategy strategy) {
-  switch (strategy) {
-  case Strategy::None:
-    return "none";
-  case Strategy::Data:
-    return "data";
-  case Strategy::Megatron:
-    return "megatron";
-  }
-  return "none";
 }
 
 /// Elements of a collective's local tensor: capacities of the shards.
@@ -58,6 +47,30 @@ int64_t localElements(actor::CollectiveOp op, bool output,
   return elements;
 }
 
+/// Elements of its new shard that every rank holds before an exchange: none,
+/// where the two splits of a dimension go different ways.
+int64_t keptElements(actor::CollectiveOp op, dist::MeshAttr mesh) {
+  for (auto dim : op.getDims().getAsRange<actor::CollectiveDimAttr>()) {
+    size_t both = std::min(dim.getInAxes().size(), dim.getOutAxes().size());
+    if (both && (dim.getInUnit() != dim.getOutUnit() ||
+                 dim.getInShift() != dim.getOutShift()))
+      return 0;
+    if (dim.getInAxes().take_front(both) != dim.getOutAxes().take_front(both))
+      return 0;
+  }
+  int64_t elements = 1;
+  for (auto dim : op.getDims().getAsRange<actor::CollectiveDimAttr>()) {
+    auto sizeOf = [&](ArrayRef<int64_t> axes, int64_t unit) {
+      return dist::capacityOf({dim.getLogical(),
+                               llvm::SmallVector<int64_t, 2>(axes), unit},
+                              mesh);
+    };
+    elements *= std::min(sizeOf(dim.getInAxes(), dim.getInUnit()),
+                         sizeOf(dim.getOutAxes(), dim.getOutUnit()));
+  }
+  return elements;
+}
+
 } // namespace
 
 OpCounts countOps(ModuleOp module) {
@@ -83,6 +96,7 @@ void Report::add(Phase phase, ModuleOp module) {
 
 void Report::addLayouts(ModuleOp module) {
   dist::MeshAttr mesh = dist::getMesh(module);
+  LayoutOrigins origins(module);
   JsonWriter json;
   json.beginArray();
   for (graph::VariableOp variable : module.getOps<graph::VariableOp>()) {
@@ -98,29 +112,10 @@ void Report::addLayouts(ModuleOp module) {
     if (mesh && layout)
       for (auto [i, entry] : llvm::enumerate(layout.getAxes())) {
         std::string axis = mesh.getNames()[i].str();
-        std::string by;
-        if (mesh.isTime(i))
-          by = "micro-batches";
-        for (const LayoutOverride &item : options.job.layouts)
-          for (const auto &[itemAxis, text] : item.layouts)
-            if (by.empty() && itemAxis == axis && globMatch(item.match, name))
-              by = "layouts '" + item.match + "'";
-        size_t slash = name.rfind('/');
-        if (by.empty() && slash != std::string::npos &&
-            variable.getKind() == graph::VariableKind::OptimizerState)
-          by = "variable '" + name.substr(0, slash) + "'";
-        for (size_t a = 0; by.empty() && a < options.job.mesh.size() &&
-                           a < options.job.strategies.size();
-             ++a)
-          if (options.job.mesh[a].name == axis)
-            by = std::string("strategy '") +
-                 strategyName(options.job.strategies[a]) + "'";
-        if (by.empty())
-          by = "the module";
         json.beginObject();
         json.member("axis", axis);
         json.member("is", textOf(entry));
-        json.member("decided_by", by);
+        json.member("decided_by", origins.of(variable, i));
         json.endObject();
       }
     json.endArray();
@@ -205,6 +200,9 @@ void Report::addCollectives(ModuleOp module) {
         case actor::CollectiveKind::ReduceScatter:
         case actor::CollectiveKind::AllToAll:
           received = in - in / group;
+          break;
+        case actor::CollectiveKind::Exchange:
+          received = out - keptElements(op, mesh) * size;
           break;
         }
         json.beginObject();

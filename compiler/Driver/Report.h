@@ -21,6 +21,10 @@ public:
 
   /// Takes down the module as `phase` left it.
   void add(Phase phase, mlir::ModuleOp module);
+  /// Adds a section of JSON text.
+  void addSection(std::string name, std::string json) {
+    sections.push_back({std::move(name), std::move(json)});
+  }
   const std::vector<std::pair<Phase, OpCounts>> &phases() const {
     return counts;
   }

@@ -50,7 +50,8 @@ plan::Combiner combinerOf(actor::Combiner combiner) {
 
 class PlanBuilder {
 public:
-  PlanBuilder(ModuleOp module, actor::PlanOp op) : module(module), op(op) {}
+  PlanBuilder(ModuleOp module, actor::PlanOp op)
+      : module(module), op(op), symbols(module) {}
 
   FailureOr<plan::Plan> build() {
     mesh = dist::getMesh(module);
@@ -89,8 +90,7 @@ private:
   }
 
   LogicalResult addVariable(actor::VariableOp place) {
-    auto variable = SymbolTable::lookupNearestSymbolFrom<graph::VariableOp>(
-        place, place.getVariableAttr());
+    auto variable = symbols.lookup<graph::VariableOp>(place.getVariable());
     if (!variable)
       return place.emitOpError("expects a variable of the model, got '")
              << place.getVariable() << "'";
@@ -184,6 +184,7 @@ private:
       expr.size = scalar.getSize();
       expr.axes = intsOf(scalar.getAxes());
       expr.unit = scalar.getUnit();
+      expr.shift = scalar.getShift();
       entry.scalars.push_back(std::move(expr));
     }
 
@@ -281,6 +282,9 @@ private:
     case actor::CollectiveKind::AllToAll:
       collective.op = plan::Collective::Op::AllToAll;
       break;
+    case actor::CollectiveKind::Exchange:
+      collective.op = plan::Collective::Op::Exchange;
+      break;
     }
     collective.combiner = combinerOf(op.getCombiner());
     collective.axes = intsOf(op.getAxes());
@@ -288,7 +292,8 @@ private:
       collective.dims.push_back({dim.getLogical(), intsOf(dim.getInAxes()),
                                  intsOf(dim.getOutAxes()), dim.getInStride(),
                                  dim.getOutStride(), dim.getInUnit(),
-                                 dim.getOutUnit()});
+                                 dim.getOutUnit(), dim.getInShift(),
+                                 dim.getOutShift()});
     FailureOr<plan::DType> dtype = dtypeOf(op, op.getType());
     if (failed(dtype))
       return failure();
@@ -389,6 +394,7 @@ private:
 
   ModuleOp module;
   actor::PlanOp op;
+  SymbolTable symbols; // a lookup without one walks the module
   dist::MeshAttr mesh;
   plan::Plan plan;
   llvm::DenseMap<Value, int> segments;

@@ -321,7 +321,8 @@ LogicalResult Executor::runOp(Operation *op) {
   return llvm::TypeSwitch<Operation *, LogicalResult>(op)
       .Case([&](dist::MicroBatchesOp o) { return runLoop(o); })
       .Case<dist::AllReduceOp, dist::AllGatherOp, dist::ReduceScatterOp,
-            dist::AllToAllOp>([&](auto o) { return runCollective(o); })
+            dist::AllToAllOp, dist::ExchangeOp>(
+          [&](auto o) { return runCollective(o); })
       .Case([&](dist::LocalSliceOp o) { return runLocalSlice(o); })
       .Case([&](dist::PartialOp o) { return runToPartial(o); })
       .Case([&](dist::ReshardOp o) { return runReshard(o); })
@@ -450,8 +451,19 @@ Tensor Executor::reduceGroup(const Tensors &inputs, ArrayRef<unsigned> group,
 }
 
 LogicalResult Executor::runCollective(Operation *op) {
-  Value input = op->getOperand(0), result = op->getResult(0);
-  Value dest = op->getNumOperands() > 1 ? op->getOperand(1) : Value();
+  // Tensors that meet once: each for itself.
+  unsigned count = op->getNumResults();
+  for (unsigned i = 0; i < count; ++i) {
+    Value dest = op->getNumOperands() > count ? op->getOperand(count + i)
+                                              : Value();
+    if (failed(runCollective(op, op->getOperand(i), dest, op->getResult(i))))
+      return failure();
+  }
+  return success();
+}
+
+LogicalResult Executor::runCollective(Operation *op, Value input, Value dest,
+                                      Value result) {
   auto axes = op->getAttrOfType<DenseI64ArrayAttr>("axes").asArrayRef();
   dist::MeshAttr mesh = points.front().mesh;
   if (!mesh)
@@ -495,9 +507,19 @@ LogicalResult Executor::runCollective(Operation *op) {
       filled = copyShared(reduceGroup(*inputs, group, *reduction),
                           (*from)[rank], output, target);
     } else {
-      for (unsigned member : group)
-        filled +=
-            copyShared(*(*inputs)[member], (*from)[member], output, target);
+      // Blocks of one layout are equal or disjoint: what several ranks hold is
+      // taken once.
+      SmallVector<const Box *> taken;
+      for (unsigned member : group) {
+        const Box &held = (*from)[member];
+        if (llvm::any_of(taken, [&](const Box *box) {
+              return box->offsets == held.offsets &&
+                     box->extents == held.extents;
+            }))
+          continue;
+        taken.push_back(&held);
+        filled += copyShared(*(*inputs)[member], held, output, target);
+      }
     }
     if (filled != output.size())
       return op->emitError()

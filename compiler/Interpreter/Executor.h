@@ -59,6 +59,8 @@ private:
   mlir::LogicalResult evaluate(mlir::Operation *op);
   mlir::LogicalResult runLoop(dist::MicroBatchesOp loop);
   mlir::LogicalResult runCollective(mlir::Operation *op);
+  mlir::LogicalResult runCollective(mlir::Operation *op, mlir::Value input,
+                                    mlir::Value dest, mlir::Value result);
   mlir::LogicalResult runLocalSlice(dist::LocalSliceOp op);
   mlir::LogicalResult runToPartial(dist::PartialOp op);
   mlir::LogicalResult runReshard(dist::ReshardOp op);

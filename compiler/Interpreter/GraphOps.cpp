@@ -7,6 +7,7 @@
 #include "runtime/base/Philox.h"
 
 #include <cmath>
+#include <functional>
 #include <limits>
 
 using namespace mlir;
@@ -138,6 +139,8 @@ private:
   LogicalResult rmsNorm(T epsilon);
   LogicalResult softmax();
   LogicalResult rope(int64_t seqDim);
+  std::function<bool(int64_t, int64_t)> visibility(bool causal,
+                                                   unsigned first);
   LogicalResult attention(T scale, bool causal);
   LogicalResult attentionGrad(T scale, bool causal);
   LogicalResult dropout(graph::DropoutOp dropout);
@@ -672,14 +675,31 @@ template <typename T> T dot(const double *a, const double *b, int64_t count) {
   return sum;
 }
 
+/// Whether query row `t` sees key `s` of this rank: by the positions given from
+/// operand `first` on, else by their places in the whole sequences.
+template <typename T>
+std::function<bool(int64_t, int64_t)>
+GraphEvaluator<T>::visibility(bool causal, unsigned first) {
+  if (!causal)
+    return [](int64_t, int64_t) { return true; };
+  if (inputs.operands.size() > first) {
+    const Tensor &queries = in(first), &keys = in(first + 1);
+    return [&queries, &keys](int64_t t, int64_t s) {
+      return keys.ints[s] <= queries.ints[t];
+    };
+  }
+  int64_t offset = inBox(0).offsets[1] - inBox(1).offsets[1];
+  return [offset](int64_t t, int64_t s) { return s <= t + offset; };
+}
+
 template <typename T>
 LogicalResult GraphEvaluator<T>::attention(T scale, bool causal) {
   const Tensor &query = in(0), &key = in(1), &value = in(2);
   AttentionSizes n(query, key, value);
   if (failed(expect(n.fit(query, key, value),
                     "key and value that fit the query")) ||
-      failed(expect(inBox(1).axes[1].empty() && inBox(2).axes[1].empty(),
-                    "whole key and value sequences")) ||
+      failed(expect(inBox(1).offsets[1] == inBox(2).offsets[1],
+                    "key and value of one part of the sequence")) ||
       failed(expect(outBox(0).extents == Shape({n.b, n.t, n.g, n.r, n.e}) &&
                         outBox(1).extents == Shape({n.b, n.g, n.r, n.t}),
                     "results that fit the query")))
@@ -687,14 +707,15 @@ LogicalResult GraphEvaluator<T>::attention(T scale, bool causal) {
   results.reserve(2);
   Tensor &out = addResult(0), &lse = addResult(1);
   std::vector<T> scores(n.s), sums(n.e);
+  auto sees = visibility(causal, 3);
   for (int64_t b = 0; b < n.b; ++b)
     for (int64_t g = 0; g < n.g; ++g)
       for (int64_t r = 0; r < n.r; ++r)
         for (int64_t t = 0; t < n.t; ++t) {
-          int64_t visible =
-              causal ? std::min(n.s, inBox(0).offsets[1] + t + 1) : n.s;
           T largest = -std::numeric_limits<T>::infinity();
-          for (int64_t s = 0; s < visible; ++s) {
+          for (int64_t s = 0; s < n.s; ++s) {
+            if (!sees(t, s))
+              continue;
             scores[s] =
                 scale * dot<T>(query.floats.data() + n.query(b, t, g, r),
                                key.floats.data() + n.key(b, s, g), n.d);
@@ -702,7 +723,9 @@ LogicalResult GraphEvaluator<T>::attention(T scale, bool causal) {
           }
           T total = 0;
           std::fill(sums.begin(), sums.end(), T(0));
-          for (int64_t s = 0; s < visible; ++s) {
+          for (int64_t s = 0; s < n.s; ++s) {
+            if (!sees(t, s))
+              continue;
             T power = std::exp(scores[s] - largest);
             total += power;
             const double *v = value.floats.data() + n.value(b, s, g);
@@ -710,7 +733,8 @@ LogicalResult GraphEvaluator<T>::attention(T scale, bool causal) {
               sums[e] += power * static_cast<T>(v[e]);
           }
           for (int64_t e = 0; e < n.e; ++e)
-            out.floats[n.output(b, t, g, r) + e] = sums[e] / total;
+            out.floats[n.output(b, t, g, r) + e] =
+                total > 0 ? sums[e] / total : T(0);
           lse.floats[n.lse(b, g, r, t)] = largest + std::log(total);
         }
   return success();
@@ -723,8 +747,8 @@ LogicalResult GraphEvaluator<T>::attentionGrad(T scale, bool causal) {
   AttentionSizes n(query, key, value);
   if (failed(expect(n.fit(query, key, value),
                     "key and value that fit the query")) ||
-      failed(expect(inBox(1).axes[1].empty() && inBox(2).axes[1].empty(),
-                    "whole key and value sequences")) ||
+      failed(expect(inBox(1).offsets[1] == inBox(2).offsets[1],
+                    "key and value of one part of the sequence")) ||
       failed(
           expect(output.shape == outputGradient.shape &&
                      Shape(output.shape) == Shape({n.b, n.t, n.g, n.r, n.e}) &&
@@ -736,6 +760,7 @@ LogicalResult GraphEvaluator<T>::attentionGrad(T scale, bool causal) {
   auto accumulate = [](double &sum, T term) {
     sum = static_cast<T>(sum) + term;
   };
+  auto sees = visibility(causal, 6);
   for (int64_t b = 0; b < n.b; ++b)
     for (int64_t g = 0; g < n.g; ++g)
       for (int64_t r = 0; r < n.r; ++r)
@@ -746,9 +771,9 @@ LogicalResult GraphEvaluator<T>::attentionGrad(T scale, bool causal) {
           T rowSum =
               dot<T>(dO, output.floats.data() + n.output(b, t, g, r), n.e);
           T logSum = static_cast<T>(lse.floats[n.lse(b, g, r, t)]);
-          int64_t visible =
-              causal ? std::min(n.s, inBox(0).offsets[1] + t + 1) : n.s;
-          for (int64_t s = 0; s < visible; ++s) {
+          for (int64_t s = 0; s < n.s; ++s) {
+            if (!sees(t, s))
+              continue;
             const double *k = key.floats.data() + n.key(b, s, g);
             const double *v = value.floats.data() + n.value(b, s, g);
             T p = std::exp(scale * dot<T>(q, k, n.d) - logSum);

@@ -146,6 +146,15 @@ FailureOr<Box> boxOf(RankedTensorType type, const MeshPoint &point,
     SmallVector<int64_t, 2> axes = dim.axes;
     // In units, which stay whole.
     int64_t extent = size / dim.unit, offset = 0, capacity = extent;
+    // Of a shifted shard: the coordinates that many places on.
+    int64_t place = 0, places = 1;
+    for (int64_t axis : axes) {
+      if (axis < 0 || axis >= static_cast<int64_t>(point.mesh.getNumAxes()))
+        break; // reported below
+      place = place * point.mesh.getSizes()[axis] + point.coordinates[axis];
+      places *= point.mesh.getSizes()[axis];
+    }
+    place = (place + dim.shift) % places;
     for (int64_t axis : axes) {
       if (axis < 0 || axis >= static_cast<int64_t>(point.mesh.getNumAxes()))
         return emitError() << "mesh has no axis " << axis << ", by which "
@@ -156,6 +165,11 @@ FailureOr<Box> boxOf(RankedTensorType type, const MeshPoint &point,
         return emitError() << "value of type " << type
                            << " is split by the micro-batch axis outside of "
                               "dist.micro_batches";
+      if (dim.shift != 0) {
+        places /= parts;
+        coordinate = place / places;
+        place %= places;
+      }
       // The first `extent mod parts` coordinates hold one element more.
       int64_t quotient = extent / parts, remainder = extent % parts;
       offset += coordinate * quotient + std::min(coordinate, remainder);

@@ -7,6 +7,7 @@
 #include "llvm/ADT/SmallPtrSet.h"
 #include "llvm/ADT/SmallSet.h"
 #include "llvm/ADT/StringExtras.h"
+#include "llvm/ADT/StringSet.h"
 
 #include <queue>
 
@@ -38,7 +39,7 @@ bool isViewLike(Operation *op) {
 }
 bool isCollective(Operation *op) {
   return isa<dist::AllReduceOp, dist::AllGatherOp, dist::ReduceScatterOp,
-             dist::AllToAllOp>(op);
+             dist::AllToAllOp, dist::ExchangeOp>(op);
 }
 /// What is computed by kernels (constants too: they are folded into them).
 bool isPiece(Operation *op) {
@@ -66,7 +67,11 @@ bool isExpensive(Operation *op) {
 class KernelTable {
 public:
   KernelTable(ModuleOp module)
-      : module(module), builder(module.getBodyRegion()) {}
+      : module(module), builder(module.getBodyRegion()) {
+    for (Operation &op : *module.getBody())
+      if (auto symbol = dyn_cast<SymbolOpInterface>(op))
+        taken.insert(symbol.getName());
+  }
 
   /// Takes over `func`, which stands alone; returns it or its equal.
   /// The symbol is `name` with the suffix "_kernel", which no C library has.
@@ -84,7 +89,7 @@ public:
     std::string unique = name;
     if (count++)
       unique += "_" + std::to_string(count - 1);
-    while (module.lookupSymbol(unique))
+    while (!taken.insert(unique).second)
       unique = name + "_" + std::to_string(count++);
     func.setSymName(unique);
     builder.setInsertionPointToStart(module.getBody());
@@ -101,6 +106,7 @@ private:
   Operation *last = nullptr;
   llvm::StringMap<kernel::FuncOp> kernels;
   llvm::StringMap<int> names;
+  llvm::StringSet<> taken; // symbols of the module
 };
 
 /// An operand of a kernel: its type and strides.
@@ -271,6 +277,11 @@ Attribute taskOf(Operation *op) { return op->getAttr(pieceTaskAttrName); }
 
 /// `sum + product` where `sum` dies: the library adds to it.
 void BlockFormer::findAccumulations() {
+  // Products that are compared have not been moved yet: their first places say
+  // which is later, and the block is not numbered anew after each move.
+  int position = 0;
+  for (Operation &op : block)
+    positions[&op] = position++;
   for (Operation &op : llvm::make_early_inc_range(block)) {
     auto sum = dyn_cast<kernel::GenericOp>(op);
     if (!sum || sum.getCombiner() != kernel::Combiner::None ||
@@ -305,7 +316,8 @@ void BlockFormer::findAccumulations() {
       continue;
     // Of two products the later adds to the earlier.
     if (isProduct(a) && isProduct(b) &&
-        a.getDefiningOp()->isBeforeInBlock(b.getDefiningOp()))
+        positions.lookup(a.getDefiningOp()) <
+            positions.lookup(b.getDefiningOp()))
       std::swap(a, b);
     if (!isProduct(a) || !dies(b))
       std::swap(a, b);
@@ -338,6 +350,7 @@ bool BlockFormer::needsMemory(Operation *op) const {
 void BlockFormer::classify() {
   constexpr int largestCost = 24; // scalar operations
   int position = 0;
+  positions.clear();
   for (Operation &op : block)
     positions[&op] = position++;
   for (Operation &op : block) {
@@ -488,11 +501,12 @@ SmallVector<Value> BlockFormer::outputsOf(const Group &group, int a,
           continue;
         }
         auto it = containing.find(here);
+        // A piece in many groups is soon found in another one.
         if (it != containing.end())
-          for (int number : it->second) {
+          needed = llvm::any_of(it->second, [&](int number) {
             int other = resolve(number);
-            needed |= other != a && other != b;
-          }
+            return other != a && other != b;
+          });
       }
       if (needed)
         outputs.push_back(result);
@@ -1094,32 +1108,52 @@ LogicalResult BlockFormer::emitView(Operation *op) {
 }
 
 LogicalResult BlockFormer::emitCollective(Operation *op) {
-  FailureOr<Place> input = placeOf(op->getOperand(0), op);
-  if (failed(input))
-    return failure();
   StringAttr site = siteOf(op);
-  if (!input->isContiguous()) {
-    Value dest = emitEmpty(op->getLoc(), input->value.getType(), site);
-    *input = emitCopy(op->getLoc(), *input, dest, dest, site);
+  SmallVector<Value> inputs, inputStorages, dests, storages;
+  for (Value operand : op->getOperands()) {
+    FailureOr<Place> input = placeOf(operand, op);
+    if (failed(input))
+      return failure();
+    if (!input->isContiguous()) {
+      Value dest = emitEmpty(op->getLoc(), input->value.getType(), site);
+      *input = emitCopy(op->getLoc(), *input, dest, dest, site);
+    }
+    inputs.push_back(input->value);
+    inputStorages.push_back(input->storage);
   }
-  Value result = op->getResult(0);
-  auto [dest, storage] =
-      destinationOf(result, {input->storage}, op->getLoc(), site);
+  // No result may lie where any tensor is still read from.
+  for (Value result : op->getResults()) {
+    auto [dest, storage] =
+        destinationOf(result, inputStorages, op->getLoc(), site);
+    dests.push_back(dest);
+    storages.push_back(storage);
+  }
   OperationState state(op->getLoc(), op->getName());
-  state.addOperands({input->value, dest});
-  state.addTypes(result.getType());
+  state.addOperands(inputs);
+  state.addOperands(dests);
+  state.addTypes(op->getResultTypes());
   for (NamedAttribute attr : op->getAttrs())
-    if (!llvm::is_contained(
-            {pieceSiteAttrName, pieceOriginAttrName, pieceTaskAttrName},
-            attr.getName().getValue()))
+    if (!llvm::is_contained({StringRef(pieceSiteAttrName),
+                             StringRef(pieceOriginAttrName),
+                             StringRef(pieceTaskAttrName),
+                             StringRef("operandSegmentSizes")},
+                            attr.getName().getValue()))
       state.addAttribute(attr.getName(), attr.getValue());
+  auto count = static_cast<int32_t>(inputs.size());
+  state.addAttribute("operandSegmentSizes",
+                     builder.getDenseI32ArrayAttr({count, count}));
   Operation *collective = builder.create(state);
-  places[result] = own(collective->getResult(0), storage);
+  for (auto [i, result] : llvm::enumerate(op->getResults()))
+    places[result] = own(collective->getResult(i), storages[i]);
   return success();
 }
 
 LogicalResult BlockFormer::emitLoop(dist::MicroBatchesOp loop) {
   SmallVector<Value> inits, storages;
+  DenseMap<Value, int> given;
+  for (Value init : loop.getInits())
+    ++given[init];
+  DenseSet<Value> taken;
   for (Value init : loop.getInits()) {
     StringAttr site = init.getDefiningOp()
                           ? siteOf(init.getDefiningOp())
@@ -1129,6 +1163,7 @@ LogicalResult BlockFormer::emitLoop(dist::MicroBatchesOp loop) {
       Place place = emitConstant(constant, site);
       inits.push_back(place.value);
       storages.push_back(place.storage);
+      taken.insert(place.storage);
       continue;
     }
     FailureOr<Place> place = placeOf(init, loop);
@@ -1136,14 +1171,14 @@ LogicalResult BlockFormer::emitLoop(dist::MicroBatchesOp loop) {
       return failure();
     bool free = !place->isView() && localDef(init) &&
                 !isa<BlockArgument>(place->storage) && lastUseOf(init) <= now &&
-                llvm::count(loop.getInits(), init) == 1 &&
-                !llvm::is_contained(storages, place->storage);
+                given.lookup(init) == 1 && !taken.contains(place->storage);
     if (!free) {
       Value dest = emitEmpty(loop.getLoc(), init.getType(), site);
       *place = emitCopy(loop.getLoc(), *place, dest, dest, site);
     }
     inits.push_back(place->value);
     storages.push_back(place->storage);
+    taken.insert(place->storage);
   }
   auto result = dist::MicroBatchesOp::create(builder, loop.getLoc(),
                                              loop.getResultTypes(), inits);
@@ -1165,7 +1200,8 @@ LogicalResult BlockFormer::emitLoop(dist::MicroBatchesOp loop) {
 
 LogicalResult BlockFormer::emitTerminator(ArrayRef<Value> targets) {
   Operation *terminator = block.getTerminator();
-  SmallVector<Value> results, used;
+  SmallVector<Value> results;
+  DenseSet<Value> used;
   for (auto [index, value] : llvm::enumerate(terminator->getOperands())) {
     FailureOr<Place> place = placeOf(value, terminator);
     if (failed(place))
@@ -1176,11 +1212,11 @@ LogicalResult BlockFormer::emitTerminator(ArrayRef<Value> targets) {
       if (place->storage != target || place->isView())
         *place = emitCopy(terminator->getLoc(), *place, target, target, site);
     } else if (place->isView() || isa<BlockArgument>(place->storage) ||
-               llvm::is_contained(used, place->storage)) {
+               used.contains(place->storage)) {
       Value dest = emitEmpty(terminator->getLoc(), value.getType(), site);
       *place = emitCopy(terminator->getLoc(), *place, dest, dest, site);
     }
-    used.push_back(place->storage);
+    used.insert(place->storage);
     results.push_back(place->value);
   }
   terminator->setOperands(results);

@@ -12,6 +12,8 @@ KernelNest::KernelNest(kernel::FuncOp func, dist::MeshAttr mesh)
   scalars = func->getAttrOfType<ArrayAttr>(scalarsAttrName);
   if (!scalars)
     scalars = computeKernelScalars(func, mesh);
+  for (auto list : func.getStrides().getAsRange<DenseI64ArrayAttr>())
+    argumentStrides.push_back(list.asArrayRef());
 }
 
 bool KernelNest::isReduction(Operation *op) {
@@ -254,11 +256,8 @@ int KernelNest::findScalar(const dist::ShardDim &dim, ScalarKind kind) const {
 }
 
 SmallVector<int64_t> KernelNest::stridesOf(Value memory) const {
-  if (auto argument = dyn_cast<BlockArgument>(memory)) {
-    auto strides = const_cast<KernelNest *>(this)
-                       ->func.getStrides()[argument.getArgNumber()];
-    return llvm::to_vector(cast<DenseI64ArrayAttr>(strides).asArrayRef());
-  }
+  if (auto argument = dyn_cast<BlockArgument>(memory))
+    return llvm::to_vector(argumentStrides[argument.getArgNumber()]);
   auto shape = cast<RankedTensorType>(memory.getType()).getShape();
   SmallVector<int64_t> strides(shape.size(), 1);
   for (int64_t dim = int64_t(shape.size()) - 2; dim >= 0; --dim)
@@ -486,6 +485,11 @@ LogicalResult KernelNest::findRoots() {
 //===----------------------------------------------------------------------===//
 
 int64_t KernelNest::strideOf(const Access &access, int loop) const {
+  // Most accesses do not follow most loops.
+  if (llvm::none_of(access.index, [&](const IndexExpr &expr) {
+        return expr.loop == loop;
+      }))
+    return 0;
   SmallVector<int64_t> strides = stridesOf(access.memory);
   int64_t stride = 0;
   for (auto [dim, expr] : llvm::enumerate(access.index))
@@ -516,6 +520,8 @@ void KernelNest::merge() {
       if (has(root.loops, a) != has(root.loops, b) ||
           has(root.kept, a) != has(root.kept, b))
         return false;
+    }
+    for (const Root &root : roots) {
       for (const Access &access : root.accesses)
         if (strideOf(access, a) != strideOf(access, b) * innerLoop.capacity())
           return false;

@@ -157,6 +157,7 @@ private:
   std::vector<Node> nodes;
   llvm::MapVector<std::pair<const void *, unsigned>, int> nodeNumbers;
   llvm::MapVector<int, int> classNumbers; // representative node -> loop
+  llvm::SmallVector<llvm::ArrayRef<int64_t>> argumentStrides;
   llvm::SetVector<mlir::Operation *> live;
 };
 

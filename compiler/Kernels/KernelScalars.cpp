@@ -39,7 +39,7 @@ LocalDim getLoopDim(kernel::GenericOp op, unsigned loop) {
 
 DenseI64ArrayAttr getScalar(MLIRContext *context, const dist::ShardDim &dim,
                             ScalarKind kind) {
-  SmallVector<int64_t> values = {dim.size, dim.unit};
+  SmallVector<int64_t> values = {dim.size, dim.unit, dim.shift};
   llvm::append_range(values, dim.axes);
   values.push_back(static_cast<int64_t>(kind));
   return DenseI64ArrayAttr::get(context, values);

@@ -7,9 +7,9 @@
 namespace weir::compiler {
 
 /// Attribute of `kernel.func`: the run-time scalars its code takes, in order,
-/// an array of `array<i64: size, unit, axes..., kind>`, `kind` as in
+/// an array of `array<i64: size, unit, shift, axes..., kind>`, `kind` as in
 /// `plan::ScalarExpr` (1 extent, 2 offset of `size` elements split over
-/// `axes` in runs of `unit`).
+/// `axes` in runs of `unit`, `shift` places on).
 inline constexpr llvm::StringLiteral scalarsAttrName = "scalars";
 
 enum class ScalarKind { Extent = 1, Offset = 2 };

@@ -39,7 +39,8 @@ LogicalResult expandToPieces(Block &block) {
         piece->setAttr(pieceTaskAttrName, task);
     };
     if (isa<dist::LocalSliceOp, dist::PartialOp, dist::AllReduceOp,
-            dist::AllGatherOp, dist::ReduceScatterOp, dist::AllToAllOp>(op))
+            dist::AllGatherOp, dist::ReduceScatterOp, dist::AllToAllOp,
+            dist::ExchangeOp>(op))
       mark(&op);
     auto expandable = dyn_cast<graph::ExpandOpInterface>(op);
     if (!expandable) {

@@ -73,6 +73,7 @@ struct BufferUse {
 struct Action {
   Operation *op = nullptr;
   actor::Phase phase = actor::Phase::Post; // collectives
+  unsigned part = 0; // collectives: which of the op's tensors
   int stream = computeStream;
   Section section = Prologue;
   llvm::SmallVector<BufferUse, 4> uses;
@@ -82,9 +83,10 @@ struct Action {
 class EntryBuilder {
 public:
   EntryBuilder(pipe::ProgramOp program, OpBuilder &builder, dist::MeshAttr mesh,
-               llvm::StringMap<actor::VariableOp> &variables)
+               llvm::StringMap<actor::VariableOp> &variables,
+               const SymbolTable &symbols)
       : program(program), builder(builder), mesh(mesh), variables(variables),
-        context(program.getContext()) {}
+        symbols(symbols), context(program.getContext()) {}
 
   LogicalResult build() {
     if (failed(collectArguments()) || failed(linearise()) ||
@@ -233,7 +235,8 @@ private:
       addUse(action, fill.getDest(), false, true);
       tie(fill.getOutput(), fill.getDest());
     } else if (llvm::isa<dist::AllReduceOp, dist::AllGatherOp,
-                         dist::ReduceScatterOp, dist::AllToAllOp>(op)) {
+                         dist::ReduceScatterOp, dist::AllToAllOp,
+                         dist::ExchangeOp>(op)) {
       return visitCollective(op, section);
     } else {
       return op->emitOpError("is not an op of a program of kernels");
@@ -246,34 +249,45 @@ private:
     return success();
   }
 
+  /// Phases of the tensors of one op alternate, so that the ranks meet once for
+  /// all of them: each tensor is a collective of the plan.
   LogicalResult visitCollective(Operation *op, Section section) {
-    Value input = op->getOperand(0);
-    if (op->getNumOperands() != 2)
-      return op->emitOpError("expects a destination");
-    Value dest = op->getOperand(1);
+    unsigned count = op->getNumResults();
+    if (op->getNumOperands() != 2 * count)
+      return op->emitOpError("expects a destination for each result");
     using actor::Phase;
     bool isAllReduce = llvm::isa<dist::AllReduceOp>(op);
     for (Phase phase :
          {Phase::Post, Phase::Reduce, Phase::Gather, Phase::Release}) {
       if (phase == Phase::Reduce && !isAllReduce)
         continue;
-      Action action;
-      action.op = op;
-      action.phase = phase;
-      action.stream = commStream;
-      action.section = section;
-      // As getAccesses() of the actor dialect has it.
-      bool writes = phase == Phase::Reduce || phase == Phase::Gather;
-      addUse(action, input, true, false);
-      if (phase != Phase::Post)
-        addUse(action, dest, !writes, writes);
-      actions.push_back(std::move(action));
+      for (unsigned part = 0; part < count; ++part) {
+        Action action;
+        action.op = op;
+        action.phase = phase;
+        action.part = part;
+        action.stream = commStream;
+        action.section = section;
+        // As getAccesses() of the actor dialect has it.
+        bool writes = phase == Phase::Reduce || phase == Phase::Gather;
+        addUse(action, op->getOperand(part), true, false);
+        if (phase != Phase::Post)
+          addUse(action, destOf(action), !writes, writes);
+        actions.push_back(std::move(action));
+      }
     }
-    if (buffers[places.lookup(dest).buffer].kind == BufferInfo::Kind::Input)
-      return op->emitOpError("writes an input of the caller");
-    tie(op->getResult(0), dest);
+    for (unsigned part = 0; part < count; ++part) {
+      Value dest = op->getOperand(count + part);
+      if (buffers[places.lookup(dest).buffer].kind == BufferInfo::Kind::Input)
+        return op->emitOpError("writes an input of the caller");
+      tie(op->getResult(part), dest);
+    }
     usesComm = true;
     return success();
+  }
+  /// The destination of a collective's tensor.
+  static Value destOf(const Action &action) {
+    return action.op->getOperand(action.op->getNumResults() + action.part);
   }
 
   void addUse(Action &action, Value value, bool reads, bool writes) {
@@ -388,8 +402,8 @@ private:
   }
 
   int64_t scalarIndex(actor::ScalarKind kind, int64_t size, int64_t unit,
-                      llvm::ArrayRef<int64_t> axes) {
-    auto attr = actor::ScalarAttr::get(context, kind, size, unit, axes);
+                      int64_t shift, llvm::ArrayRef<int64_t> axes) {
+    auto attr = actor::ScalarAttr::get(context, kind, size, unit, shift, axes);
     auto [found, inserted] =
         scalarIndices.try_emplace(attr, static_cast<int64_t>(scalars.size()));
     if (inserted)
@@ -400,8 +414,9 @@ private:
                       int64_t capacity) {
     // Equal on all ranks: known now.
     if (constant)
-      return scalarIndex(actor::ScalarKind::Constant, capacity, 1, {});
-    return scalarIndex(actor::ScalarKind::Extent, dim.size, dim.unit, dim.axes);
+      return scalarIndex(actor::ScalarKind::Constant, capacity, 1, 0, {});
+    return scalarIndex(actor::ScalarKind::Extent, dim.size, dim.unit, dim.shift,
+                       dim.axes);
   }
 
   LogicalResult emit();
@@ -411,18 +426,21 @@ private:
         context, extentIndex(loop.dim, loop.constant, loop.capacity),
         loop.strides[0], loop.strides[1], loop.strides[2]);
   }
-  Value collectiveOf(Operation *op);
+  Value collectiveOf(Operation *op, unsigned part);
   std::string siteOf(const Action &action) {
     std::string name = nameOf(action.op);
     Value written;
     if (auto fill = llvm::dyn_cast<kernel::FillOp>(action.op))
       written = fill.getDest();
     else if (action.stream == commStream)
-      written = action.op->getOperand(1);
+      written = destOf(action);
     if (name.empty() && written)
       name = buffers[places.find(written)->second.buffer].name;
-    if (action.stream == commStream)
+    if (action.stream == commStream) {
       name += "/" + action.op->getName().stripDialect().str();
+      if (action.part > 0)
+        name += "." + std::to_string(action.part);
+    }
     return name;
   }
 
@@ -436,6 +454,7 @@ private:
   OpBuilder &builder;
   dist::MeshAttr mesh;
   llvm::StringMap<actor::VariableOp> &variables;
+  const SymbolTable &symbols; // a lookup without one walks the module
   MLIRContext *context;
 
   bool hasLoop = false, usesComm = false;
@@ -450,7 +469,7 @@ private:
   llvm::SmallVector<Attribute> scalars;
   llvm::DenseMap<Attribute, int64_t> scalarIndices;
   std::vector<Value> bufferValues;
-  llvm::DenseMap<Operation *, Value> collectives;
+  llvm::DenseMap<std::pair<Operation *, unsigned>, Value> collectives;
 };
 
 LogicalResult EntryBuilder::emit() {
@@ -500,7 +519,8 @@ LogicalResult EntryBuilder::emit() {
   // Collectives' descriptions first: an action's handle stands before it.
   for (const Action &action : actions)
     if (action.stream == commStream && action.phase == actor::Phase::Post)
-      collectives[action.op] = collectiveOf(action.op);
+      collectives[{action.op, action.part}] =
+          collectiveOf(action.op, action.part);
 
   llvm::SmallVector<Value> actorValues;
   llvm::StringMap<int> names;
@@ -586,8 +606,7 @@ LogicalResult EntryBuilder::emitAction(const Action &action) {
     offsets.push_back(place.byteOffset);
   };
   if (auto launch = llvm::dyn_cast<kernel::LaunchOp>(action.op)) {
-    auto func = SymbolTable::lookupNearestSymbolFrom<kernel::FuncOp>(
-        launch, launch.getKernelAttr());
+    auto func = symbols.lookup<kernel::FuncOp>(launch.getKernel());
     if (!func)
       return launch.emitOpError("expects a kernel of the module, got '")
              << launch.getKernel() << "'";
@@ -599,17 +618,17 @@ LogicalResult EntryBuilder::emitAction(const Action &action) {
     if (auto expressions = func->getAttrOfType<ArrayAttr>("scalars"))
       for (Attribute expression : expressions) {
         auto numbers = llvm::dyn_cast<DenseI64ArrayAttr>(expression);
-        if (!numbers || numbers.size() < 3 || numbers.asArrayRef().back() < 0 ||
+        if (!numbers || numbers.size() < 4 || numbers.asArrayRef().back() < 0 ||
             numbers.asArrayRef().back() > 2)
           return func.emitOpError(
-                     "expects scalars as array<i64: size, unit, axes..., "
+                     "expects scalars as array<i64: size, unit, shift, axes..., "
                      "kind>, got ")
                  << expression;
         llvm::ArrayRef<int64_t> array = numbers.asArrayRef();
         indices.push_back(
             scalarIndex(static_cast<actor::ScalarKind>(array.back()),
-                        array[0], array[1],
-                        array.drop_front(2).drop_back()));
+                        array[0], array[1], array[2],
+                        array.drop_front(3).drop_back()));
       }
     actor::KernelOp::create(
         builder, loc, launch.getKernelAttr(), values,
@@ -661,16 +680,17 @@ LogicalResult EntryBuilder::emitAction(const Action &action) {
                           site);
     return success();
   }
-  add(action.op->getOperand(0));
-  add(action.op->getOperand(1));
+  add(action.op->getOperand(action.part));
+  add(destOf(action));
   actor::PhaseOp::create(builder, loc,
                          actor::PhaseAttr::get(context, action.phase),
-                         collectives[action.op], values[0], values[1],
+                         collectives[{action.op, action.part}], values[0],
+                         values[1],
                          builder.getDenseI64ArrayAttr(offsets), site);
   return success();
 }
 
-Value EntryBuilder::collectiveOf(Operation *op) {
+Value EntryBuilder::collectiveOf(Operation *op, unsigned part) {
   using actor::CollectiveKind;
   CollectiveKind kind = CollectiveKind::AllGather;
   actor::Combiner combiner = actor::Combiner::Sum;
@@ -702,23 +722,29 @@ Value EntryBuilder::collectiveOf(Operation *op) {
       .Case<dist::AllToAllOp>([&](dist::AllToAllOp exchange) {
         kind = CollectiveKind::AllToAll;
         axes = exchange.getAxes();
+      })
+      .Case<dist::ExchangeOp>([&](dist::ExchangeOp exchange) {
+        kind = CollectiveKind::Exchange;
+        axes = exchange.getAxes();
       });
 
-  auto in = llvm::cast<RankedTensorType>(op->getOperand(0).getType());
-  auto out = llvm::cast<RankedTensorType>(op->getResult(0).getType());
+  Value input = op->getOperand(part),
+        dest = op->getOperand(op->getNumResults() + part);
+  auto in = llvm::cast<RankedTensorType>(input.getType());
+  auto out = llvm::cast<RankedTensorType>(dest.getType());
   auto shardOf = [](RankedTensorType type, int64_t dim) {
     auto shard = llvm::dyn_cast_or_null<dist::ShardAttr>(type.getEncoding());
     return shard ? shard.getDims()[dim] : dist::ShardDim();
   };
-  const Place &inPlace = places.find(op->getOperand(0))->second;
-  const Place &outPlace = places.find(op->getOperand(1))->second;
+  const Place &inPlace = places.find(input)->second;
+  const Place &outPlace = places.find(dest)->second;
   llvm::SmallVector<int64_t> logical = dist::getLogicalShape(in);
   llvm::SmallVector<Attribute> dims;
   for (int64_t d = 0; d < in.getRank(); ++d) {
     dist::ShardDim from = shardOf(in, d), to = shardOf(out, d);
     dims.push_back(actor::CollectiveDimAttr::get(
         context, logical[d], from.axes, to.axes, inPlace.strides[d],
-        outPlace.strides[d], from.unit, to.unit));
+        outPlace.strides[d], from.unit, to.unit, from.shift, to.shift));
   }
   return actor::CollectiveOp::create(
       builder, op->getLoc(), actor::CollectiveType::get(context),
@@ -784,6 +810,7 @@ struct BuildActorsPass : impl::BuildActorsPassBase<BuildActorsPass> {
             builder.getI64IntegerAttr(place.bytes));
 
     bool failed = false;
+    const SymbolTable symbols(module);
     for (pipe::ProgramOp program :
          llvm::make_early_inc_range(module.getOps<pipe::ProgramOp>())) {
       if (program.getRole() != 0) {
@@ -793,7 +820,8 @@ struct BuildActorsPass : impl::BuildActorsPassBase<BuildActorsPass> {
         continue;
       }
       if (mlir::failed(
-              EntryBuilder(program, builder, mesh, variables).build())) {
+              EntryBuilder(program, builder, mesh, variables, symbols)
+                  .build())) {
         failed = true;
         continue;
       }

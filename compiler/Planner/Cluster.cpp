@@ -47,6 +47,24 @@ Cluster Cluster::nodes(int64_t devices, int64_t devicesPerNode) {
   return cluster;
 }
 
+llvm::Expected<Cluster> Cluster::of(mlir::ModuleOp module) {
+  dist::MeshAttr mesh = dist::getMesh(module);
+  int64_t ranks = mesh ? mesh.getNumRanks() : 1;
+  mlir::Attribute text = module->getAttr(dist::DistDialect::getClusterAttrName());
+  if (!text)
+    return host(ranks);
+  auto json = llvm::dyn_cast<mlir::StringAttr>(text);
+  if (!json)
+    return llvm::createStringError("expects 'dist.cluster' to be the text of a "
+                                   "cluster file");
+  llvm::Expected<Cluster> cluster = parse(json.getValue(), "dist.cluster");
+  if (cluster && cluster->devices < ranks)
+    return llvm::createStringError(
+        "expects a cluster of at least as many devices as the mesh has ranks, " +
+        std::to_string(ranks) + ", got " + std::to_string(cluster->devices));
+  return cluster;
+}
+
 double Cluster::flopsOf(llvm::StringRef type) const {
   auto found = flops.find(type.str());
   return found != flops.end() ? found->second : flops.at("f32");
@@ -101,8 +119,12 @@ StatusOr<Cluster> parseCluster(llvm::StringRef json, const std::string &name) {
   if (!flops)
     return flops.status();
   WEIR_RETURN_IF_ERROR(flops->expectObject());
-  for (const std::string &type : flops->keys())
-    WEIR_ASSIGN_OR_RETURN(cluster.flops[type], positive(*flops, type.c_str()));
+  for (const std::string &type : flops->keys()) {
+    StatusOr<double> rate = positive(*flops, type.c_str());
+    if (!rate)
+      return rate.status();
+    cluster.flops[type] = *rate;
+  }
   if (!cluster.flops.count("f32"))
     return flops->error("expects a figure for 'f32', by which element types "
                         "without one are judged");
@@ -147,6 +169,11 @@ CollectiveCost::CollectiveCost(const Cluster &cluster, dist::MeshAttr mesh)
     : levels(cluster.levels) {
   if (levels.empty()) // one device
     levels.push_back({"device", 1, 0, cluster.memoryBandwidth});
+  quickest = levels.front().latency;
+  for (const LinkLevel &level : levels) {
+    fastest = std::max(fastest, level.bandwidth);
+    quickest = std::min(quickest, level.latency);
+  }
   unsigned numAxes = mesh.getNumAxes();
   sizes.assign(numAxes, 1);
   strides.assign(numAxes, 0);
@@ -255,9 +282,7 @@ double CollectiveCost::seconds(Kind kind, llvm::ArrayRef<int64_t> axes,
                        : reached) *
              factor.latency;
     rounds += log * factor.latency;
-    relayed += std::max(1.0, log / 2) * bytes / peers *
-               (peers + 1) * (factor.size - 1) / factor.size /
-               factor.bandwidth;
+    relayed += log / 2 * bytes * (peers + 1) / peers / factor.bandwidth;
     inner *= factor.size;
   }
   double pairwise = start + transfer;

@@ -4,6 +4,7 @@
 
 #include "compiler/Sharding/ReshardStep.h"
 
+#include "llvm/ADT/DenseMap.h"
 #include "llvm/Support/Error.h"
 
 #include <map>
@@ -42,6 +43,9 @@ struct Cluster {
   /// A cluster file's text; `name` is what errors call it.
   static llvm::Expected<Cluster> parse(llvm::StringRef json,
                                        llvm::StringRef name);
+  /// What a module is compiled for: the cluster file's text in its attribute
+  /// `dist.cluster`; without one, `host` with the ranks of `dist.mesh`.
+  static llvm::Expected<Cluster> of(mlir::ModuleOp module);
 
   /// Operations/s for an element type; types without a figure compute as f32.
   double flopsOf(llvm::StringRef type) const;
@@ -70,6 +74,11 @@ public:
   double seconds(ReshardStep::Kind kind, llvm::ArrayRef<int64_t> axes,
                  double bytes, int64_t messages = 0) const;
 
+  /// Of the fastest links, bytes/s: what no step can exceed.
+  double bestBandwidth() const { return fastest; }
+  /// Of the quickest links, s: what no collective can undercut.
+  double leastLatency() const { return quickest; }
+
   /// Ranks that communicate over a set of axes.
   int64_t groupSize(llvm::ArrayRef<int64_t> axes) const;
 
@@ -89,7 +98,8 @@ private:
   std::vector<LinkLevel> levels;
   llvm::SmallVector<int64_t, 4> sizes, strides; // time axis: 1 and 0
   int64_t numRanks = 1;
-  mutable std::map<uint64_t, Shape> shapes; // by axes as a bit set
+  double fastest = 0, quickest = 0;
+  mutable llvm::DenseMap<uint64_t, Shape> shapes; // by axes as a bit set
 };
 
 } // namespace weir::compiler

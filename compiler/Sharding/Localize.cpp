@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "compiler/Sharding/Layouts.h"
 #include "compiler/Sharding/Passes.h"
+#include "dialects/Graph/Annotations.h"
 
 #include <limits>
 
@@ -76,6 +77,31 @@ private:
       if (inside)
         inLoop.insert(&op);
     }
+    sinkTransient(entry);
+  }
+
+  /// What is made anew for each use is made in the loop if it is used there
+  /// alone, together with what is computed from it.
+  void sinkTransient(graph::EntryOp entry) {
+    SmallVector<Operation *> candidates;
+    DenseSet<Operation *> known;
+    for (Operation &op : entry.getBody().front().without_terminator()) {
+      if (inLoop.contains(&op) || endsLoop(&op))
+        continue;
+      bool follows = op.hasAttr(transientAttr) ||
+                     llvm::any_of(op.getOperands(), [&](Value operand) {
+                       return known.contains(operand.getDefiningOp());
+                     });
+      if (follows) {
+        known.insert(&op);
+        candidates.push_back(&op);
+      }
+    }
+    for (Operation *op : llvm::reverse(candidates))
+      if (!op->use_empty() &&
+          llvm::all_of(op->getUsers(),
+                       [&](Operation *user) { return inLoop.contains(user); }))
+        inLoop.insert(op);
   }
 
   LogicalResult localizeTypes(graph::EntryOp entry) {
@@ -89,6 +115,7 @@ private:
         constant.setValueAttr(retypeElements(constant.getValue(),
                                              constant.getOutput().getType()));
       op.removeAttr(dist::DistDialect::getSignatureAttrName());
+      op.removeAttr(transientAttr);
     }
     for (Operation &op : llvm::make_early_inc_range(block)) {
       auto conversion = dyn_cast<UnrealizedConversionCastOp>(op);
@@ -202,10 +229,15 @@ private:
       op->moveBefore(inner, inner->end());
     builder.setInsertionPointToEnd(inner);
     SmallVector<Value> yielded;
-    for (auto [i, entry] : llvm::enumerate(accumulated))
+    for (auto [i, entry] : llvm::enumerate(accumulated)) {
+      // As soon as it is made, so that it does not wait beside its sum.
+      if (entry.first.getParentBlock() == inner)
+        builder.setInsertionPointAfterValue(entry.first);
       yielded.push_back(combine(builder, entry.first.getLoc(),
                                 inner->getArgument(i), entry.first,
                                 entry.second));
+      builder.setInsertionPointToEnd(inner);
+    }
     dist::YieldOp::create(builder, entry.getLoc(), yielded);
     llvm::DenseMap<Value, Value> results;
     for (auto [i, entry] : llvm::enumerate(accumulated))

@@ -2,6 +2,7 @@
 #include "compiler/Sharding/Layouts.h"
 #include "compiler/Sharding/Passes.h"
 #include "compiler/Sharding/Reshard.h"
+#include "dialects/Graph/Annotations.h"
 
 namespace weir::compiler {
 #define GEN_PASS_DEF_LOWERRESHARDSPASS
@@ -19,8 +20,8 @@ namespace {
 /// Emits the steps of one reshard.
 class ReshardLowering {
 public:
-  ReshardLowering(dist::ReshardOp op, dist::MeshAttr mesh)
-      : op(op), mesh(mesh), builder(op),
+  ReshardLowering(dist::ReshardOp op, Resharder &resharder)
+      : op(op), resharder(resharder), mesh(resharder.getMesh()), builder(op),
         logical(withoutEncoding(op.getInput().getType())),
         layout(op.getFrom().getAxes()) {}
 
@@ -43,13 +44,13 @@ public:
         goal[time] = AxisLayout::broadcast();
       }
     }
-    FailureOr<SmallVector<ReshardStep>> steps = planReshard(layout, goal, mesh);
-    if (failed(steps))
+    FailureOr<const ReshardPlan *> plan = resharder.plan(layout, goal, logical);
+    if (failed(plan))
       return op.emitOpError(
                  "expects a reshard that stays within a micro-batch, got ")
              << op.getFrom() << " to " << op.getTo();
     value = cast(value, localType());
-    for (const ReshardStep &step : *steps)
+    for (const ReshardStep &step : (*plan)->steps)
       value = emit(step, value);
     if (time >= 0 && goal[time] != timeGoal) {
       ReshardStep slice;
@@ -104,11 +105,17 @@ private:
       made = dist::AllGatherOp::create(builder, loc, type, value, Value(),
                                        step.axes, step.dim);
       break;
+    case ReshardStep::Kind::Exchange:
+      made = dist::ExchangeOp::create(builder, loc, type, value, Value(),
+                                      step.axes);
+      break;
     case ReshardStep::Kind::ToPartial:
       made = dist::PartialOp::create(builder, loc, type, value, step.axes,
                                      step.reduction);
       break;
     }
+    if (op->hasAttr(transientAttr))
+      made->setAttr(transientAttr, builder.getUnitAttr());
     // weir-localize reads from it what the type does not say: partial values.
     made->setAttr(dist::DistDialect::getSignatureAttrName(),
                   dist::SignatureAttr::get(op.getContext(), {before},
@@ -117,6 +124,7 @@ private:
   }
 
   dist::ReshardOp op;
+  Resharder &resharder;
   dist::MeshAttr mesh;
   OpBuilder builder;
   RankedTensorType logical;
@@ -130,11 +138,17 @@ public:
     dist::MeshAttr mesh = dist::getMesh(getOperation());
     if (!mesh)
       return;
+    llvm::Expected<Cluster> cluster = Cluster::of(getOperation());
+    if (!cluster) {
+      getOperation().emitError() << llvm::toString(cluster.takeError());
+      return signalPassFailure();
+    }
+    Resharder resharder(mesh, *cluster);
     for (auto entry : getOperation().getOps<graph::EntryOp>()) {
       SmallVector<dist::ReshardOp> reshards(
           entry.getBody().front().getOps<dist::ReshardOp>());
       for (dist::ReshardOp reshard : reshards) {
-        FailureOr<Value> value = ReshardLowering(reshard, mesh).lower();
+        FailureOr<Value> value = ReshardLowering(reshard, resharder).lower();
         if (failed(value)) {
           signalPassFailure();
           continue;

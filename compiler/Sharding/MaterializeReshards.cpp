@@ -2,6 +2,8 @@
 #include "compiler/Sharding/Layouts.h"
 #include "compiler/Sharding/Passes.h"
 #include "compiler/Sharding/Reshard.h"
+#include "compiler/Sharding/Strategies.h"
+#include "dialects/Graph/Annotations.h"
 
 #include <limits>
 
@@ -26,6 +28,13 @@ public:
     mesh = dist::getMesh(getOperation());
     if (!mesh)
       return;
+    llvm::Expected<Cluster> cluster = Cluster::of(getOperation());
+    if (!cluster) {
+      getOperation().emitError() << llvm::toString(cluster.takeError());
+      return signalPassFailure();
+    }
+    resharder = std::make_shared<Resharder>(mesh, *cluster);
+    strategies = strategiesOf(getOperation(), mesh);
     for (auto entry : getOperation().getOps<graph::EntryOp>())
       if (failed(runOnEntry(entry)))
         signalPassFailure();
@@ -34,6 +43,8 @@ public:
 private:
   LogicalResult runOnEntry(graph::EntryOp entry) {
     versions.clear();
+    lastUse.clear();
+    gathered = 0;
     Block &block = entry.getBody().front();
     StringRef layoutName = dist::DistDialect::getLayoutAttrName();
     for (BlockArgument argument : block.getArguments()) {
@@ -79,7 +90,7 @@ private:
     return success();
   }
 
-  /// Cost of making `to` from a version of a value that was produced in
+  /// Seconds to make `to` from a version of a value that was produced in
   /// `origin`; infinite where the micro-batch loop forbids it.
   double cost(LayoutAttr origin, LayoutAttr from, LayoutAttr to, Type type) {
     SmallVector<AxisLayout> before(from.getAxes()), after(to.getAxes());
@@ -98,11 +109,9 @@ private:
         before[time] = after[time] = AxisLayout::broadcast();
       }
     }
-    FailureOr<SmallVector<ReshardStep>> steps =
-        planReshard(before, after, mesh);
-    if (failed(steps))
-      return impossible;
-    return reshardCost(*steps, before, mesh, bytesOf(type));
+    FailureOr<const ReshardPlan *> plan =
+        resharder->plan(before, after, withoutEncoding(type));
+    return failed(plan) ? impossible : (*plan)->seconds;
   }
 
   /// Makes a use read its value in `want`.
@@ -117,8 +126,11 @@ private:
     Value best;
     double bestCost = impossible;
     for (Value version : known) {
+      if (isReleased(version))
+        continue;
       if (layoutOf(version) == want) {
         operand.set(version);
+        noteUse(version);
         return success();
       }
       double total = cost(made, layoutOf(version), want, value.getType());
@@ -129,6 +141,8 @@ private:
     }
     Operation *user = operand.getOwner();
     OpBuilder builder(user);
+    if (best && scatters(layoutOf(best), want))
+      builder.setInsertionPointAfterValue(best);
     if (Value copy = copyConstant(builder, value, want)) {
       known.push_back(copy);
       operand.set(copy);
@@ -140,12 +154,84 @@ private:
              << operand.getOperandNumber() << " in " << want
              << ", which no reshard makes from " << made
              << ": it would move data between micro-batches";
-    auto reshard = dist::ReshardOp::create(builder, value.getLoc(),
-                                           withLayout(value.getType(), want),
-                                           best, layoutOf(best), want);
-    known.push_back(reshard.getOutput());
-    operand.set(reshard.getOutput());
+    if (LayoutAttr first = scatteredInLoop(layoutOf(best), want)) {
+      best = createReshard(builder, value, best, first);
+      known.push_back(best);
+    }
+    Value result = createReshard(builder, value, best, want);
+    known.push_back(result);
+    operand.set(result);
+    if (isGatherOfShards(value, want)) {
+      result.getDefiningOp()->setAttr(transientAttr, builder.getUnitAttr());
+      gathered += elementsOf(value);
+      lastUse[result] = gathered;
+    }
     return success();
+  }
+
+  /// Whether terms are summed up and scattered: at once, since the terms are
+  /// whole and the sum a shard.
+  bool scatters(LayoutAttr from, LayoutAttr to) {
+    for (auto [axis, entry] : llvm::enumerate(from.getAxes()))
+      if (entry.isPartial() && to.getAxes()[axis].isSplit())
+        return true;
+    return false;
+  }
+
+  Value createReshard(OpBuilder &builder, Value value, Value from,
+                      LayoutAttr to) {
+    return dist::ReshardOp::create(builder, value.getLoc(),
+                                   withLayout(value.getType(), to), from,
+                                   layoutOf(from), to)
+        .getOutput();
+  }
+
+  /// Where gradients are kept in shards (`zero2`, `zero3`), the layout before
+  /// the micro-batches are summed up: scattered over those axes already, so
+  /// that the accumulator is a shard. Null where nothing is to be done first.
+  LayoutAttr scatteredInLoop(LayoutAttr from, LayoutAttr to) {
+    int time = mesh.getTimeAxis();
+    if (time < 0 || !from.getAxes()[time].isPartial() ||
+        !to.getAxes()[time].isBroadcast())
+      return {};
+    SmallVector<AxisLayout> axes(from.getAxes());
+    for (auto [axis, strategy] : llvm::enumerate(strategies))
+      if ((strategy == Strategy::Zero2 || strategy == Strategy::Zero3) &&
+          axes[axis].isPartial() && to.getAxes()[axis].isSplit())
+        axes[axis] = to.getAxes()[axis];
+    LayoutAttr first = LayoutAttr::get(&getContext(), axes);
+    return first == from ? LayoutAttr() : first;
+  }
+
+  /// Whether `want` makes a parameter whole that `zero3` keeps in shards.
+  bool isGatherOfShards(Value value, LayoutAttr want) {
+    if (!isa<BlockArgument>(value))
+      return false;
+    LayoutAttr made = layoutOf(value);
+    for (auto [axis, strategy] : llvm::enumerate(strategies))
+      if (strategy == Strategy::Zero3 && made.getAxes()[axis].isSplit() &&
+          want.getAxes()[axis].isBroadcast())
+        return true;
+    return false;
+  }
+
+  static int64_t elementsOf(Value value) {
+    return cast<RankedTensorType>(value.getType()).getNumElements();
+  }
+
+  /// A parameter gathered for one use is kept for the next only if no more
+  /// elements than its own are gathered in between; else the later use, most
+  /// often that of the backward pass, gathers it again. (DeepSpeed bounds the
+  /// same distance by `stage3_max_reuse_distance`.)
+  bool isReleased(Value version) {
+    auto use = lastUse.find(version);
+    return use != lastUse.end() &&
+           gathered - use->second > elementsOf(version);
+  }
+  void noteUse(Value version) {
+    auto use = lastUse.find(version);
+    if (use != lastUse.end())
+      use->second = gathered;
   }
 
   /// A splat is cheaper made again than resharded.
@@ -167,6 +253,12 @@ private:
 
   static constexpr double impossible = std::numeric_limits<double>::infinity();
   dist::MeshAttr mesh;
+  SmallVector<Strategy> strategies;
+  /// Of gathered parameters: how many elements had been gathered when they were
+  /// last used.
+  DenseMap<Value, int64_t> lastUse;
+  int64_t gathered = 0;
+  std::shared_ptr<Resharder> resharder; // passes are copied
   /// The producer's value and its reshards, in the order they were made.
   DenseMap<Value, SmallVector<Value, 3>> versions;
 };

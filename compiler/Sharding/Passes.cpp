@@ -8,12 +8,22 @@ namespace weir::compiler {
 
 void registerShardingPasses() { registerWeirShardingPasses(); }
 
-void addShardPasses(mlir::OpPassManager &manager) {
+void addReshardPasses(mlir::OpPassManager &manager) {
   manager.addPass(createVerifyLayoutsPass());
   manager.addPass(createMaterializeReshardsPass());
   manager.addPass(createVerifyLayoutsPass());
+}
+
+void addLocalPasses(mlir::OpPassManager &manager) {
   manager.addPass(createLowerReshardsPass());
   manager.addPass(createLocalizePass());
+  manager.addPass(createExpandSplitProgramsPass());
+  manager.addPass(createFuseCollectivesPass());
+}
+
+void addShardPasses(mlir::OpPassManager &manager) {
+  addReshardPasses(manager);
+  addLocalPasses(manager);
 }
 
 } // namespace weir::compiler

@@ -12,8 +12,12 @@ namespace weir::compiler {
 /// Registers the passes of the plan (layouts) and shard phases by their names.
 void registerShardingPasses();
 
-/// Adds the shard phase: verify, materialise, verify, lower, localise.
+/// Adds the shard phase: its two halves.
 void addShardPasses(mlir::OpPassManager &manager);
+/// Verify, materialise reshards, verify: layouts are still to be read.
+void addReshardPasses(mlir::OpPassManager &manager);
+/// Lower reshards, localise, expand split programs.
+void addLocalPasses(mlir::OpPassManager &manager);
 
 } // namespace weir::compiler
 

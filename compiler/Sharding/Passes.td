@@ -4,27 +4,61 @@
 
 include "mlir/Pass/PassBase.td"
 
+def FactorMeshPass : Pass<"weir-factor-mesh", "::mlir::ModuleOp"> {
+  let summary = "Splits a mesh axis in two where heads come in fewer groups than it has coordinates.";
+  let description = [{
+    In: a module with a mesh, strategies and layouts as attributes, before any
+    layout is decided. Out: where the strategy of an axis is `megatron` or
+    `megatron-sp` and a variable's `weir.tp_dim` (groups of heads) has fewer
+    elements than the axis has coordinates, an axis `tp=16` becomes
+    `tp=8, "tp.inner"=2`; ranks keep their numbers. The outer axis splits groups
+    and the inner one `weir.tp_inner_dim`, the heads of a group, so that 8
+    key-value heads with 4 query heads each run on 16 coordinates with 2 query
+    heads on each. The factors are those that leave the most loaded coordinate
+    the least heads. Strategies and layouts that name the axis hold for both.
+
+    Refuses a mesh that has an axis of the inner one's name.
+  }];
+  let dependentDialects = ["::weir::dist::DistDialect", "::weir::graph::GraphDialect"];
+}
+
 def PropagateLayoutsPass : Pass<"weir-propagate-layouts", "::mlir::ModuleOp"> {
   let summary = "Decides a layout for every variable, argument, op and result.";
   let description = [{
     In: `graph` entries on logical tensors and the module's `dist.mesh`. Out: the
-    same ops with attributes only: `dist.signature` on every compute op and
-    `dist.layout` on variables, entry arguments and results. Without a mesh
+    same ops with attributes only: `dist.signature` on every compute op (beside
+    it `dist.programs`, where that needs a split program) and `dist.layout` on variables, entry arguments and results. Without a mesh
     nothing happens.
 
-    Axes are decided one after the other in mesh order. What is given holds: a
-    `dist.layout` on a variable; overrides; then the axis' strategy:
+    Axes are decided one after the other in mesh order. What is given holds,
+    axis by axis: overrides and `weir.layouts`; a `dist.layout` on a variable;
+    then the axis' strategy, of the pass option or `weir.strategies`:
 
     - `data`: the leading dim of the caller's tensors is split as soon as they
       enter, variables are whole
+    - `zero1`, `zero2`, `zero3`: as `data`, with optimizer state split; with
+      gradients reduced to shards in every micro-batch; with parameters split
+      and gathered for each use
     - `megatron`: a variable is split along its `weir.tp_dim`, if it has one, and
       stays where it is: work on it is divided rather than it gathered
+    - `megatron-sp`: as `megatron`, and the second dim of the caller's tensors,
+      the sequence, is split, and with it what lies between the matrices
+    - `redco`: matrices are split by columns and rows in turn, along the heads
+      around attention, as the graph shows it without any `weir.tp_dim`
+    - `ulysses`: sequences are split, attention by heads
+    - `context`: sequences are split, attention's keys and values whole
+    - `ring`: sequences are split, attention by its split program `ring`
+    - `search`: what `weir-select-layouts` decided
     - `micro` (time axis): as `data`, in micro-batches; only sums may leave the
       loop. An entry that updates nothing and needs more than that is run
       without micro-batches
-    - `whole`: nothing but given layouts
+    - `none`: nothing but given layouts
 
-    Optimizer state `NAME/...` has the layout of variable `NAME`. The caller's
+    The strategies in force are written to the module's `weir.strategies`, which
+    later passes read.
+
+    Optimizer state `NAME/...` has the layout of variable `NAME`, split further
+    where `zero1` or `zero2` say so. The caller's
     tensors are whole at the boundary. A `dist.layout` that the user put on such
     an argument is taken as its layout right after the boundary.
 
@@ -44,11 +78,12 @@ def PropagateLayoutsPass : Pass<"weir-propagate-layouts", "::mlir::ModuleOp"> {
   }];
   let options = [
     ListOption<"strategies", "strategies", "std::string",
-      "Strategy of mesh axes, as 'dp=data'. Default: 'micro' for the time axis, 'data' for an "
-      "axis named 'dp', 'megatron' for one named 'tp', else 'whole'">,
+      "Strategy of mesh axes, as 'dp=data'. Default: the module's 'weir.strategies', then 'micro' "
+      "for the time axis, 'data' for an axis named 'dp', 'megatron' for one named 'tp', else 'none'">,
     ListOption<"overrides", "overrides", "std::string",
-      "Layouts by name pattern, as 'h.*.mlp.c_fc.weight=[B, S(1)]': of variables, and of first results "
-      "of ops by location name or site. One entry for each mesh axis; missing ones are B">
+      "Layouts by name pattern, as 'h.*.mlp.c_fc.weight=[B, S(1)]' or "
+      "'h.*.mlp.c_fc.weight={tp=S(1)}': of variables, and of first results of ops by location name or "
+      "site. Axes that none names keep their strategy; the first that names one counts">
   ];
   let dependentDialects = ["::weir::graph::GraphDialect", "::weir::dist::DistDialect",
     "::weir::kernel::KernelDialect", "::mlir::arith::ArithDialect", "::mlir::math::MathDialect"];
@@ -61,7 +96,7 @@ def VerifyLayoutsPass : Pass<"weir-verify-layouts", "::mlir::ModuleOp"> {
     unchanged. Checks that variables, arguments, results and compute ops carry
     layouts that fit their types and the mesh, that caller-bound tensors are
     whole, that each op's signature is one that its expansion derives, axis by
-    axis, and, where reshards are materialised, that types agree with them. All
+    axis, plain or with the split program that `dist.programs` names, and, where reshards are materialised, that types agree with them. All
     violations are reported.
   }];
 }
@@ -72,7 +107,17 @@ def MaterializeReshardsPass : Pass<"weir-materialize-reshards", "::mlir::ModuleO
     In: decided layouts. Out: every tensor type carries its `#dist.layout`, and
     each use reads a value of its signature's layout: the producer's or a
     `dist.reshard` of it, shared by all uses of that layout and made from the
-    cheapest version that exists. Splat constants are copied instead.
+    cheapest version that exists (by the program that `weir-lower-reshards`
+    would emit, under the cost model of the module's `dist.cluster`, the text of
+    a cluster file, or of ranks in one process). Splat constants are copied
+    instead.
+
+    On axes of strategy `zero2` and `zero3`, gradients are scattered before they
+    are summed over micro-batches; on axes of `zero3` a parameter is gathered
+    again for a use that comes after the gathering of more elements than its
+    own, and marked `weir.transient`, so that weir-localize makes it in the
+    micro-batch loop. A sum that is scattered is made behind its terms, anything
+    else in front of its first use.
 
     Refuses ops without a signature.
   }];
@@ -83,10 +128,11 @@ def LowerReshardsPass : Pass<"weir-lower-reshards", "::mlir::ModuleOp"> {
   let summary = "Turns reshards into collectives and local operations.";
   let description = [{
     In: materialised reshards. Out: `dist.all_reduce`, `reduce_scatter`,
-    `all_gather`, `all_to_all`, `local_slice` and `to_partial` on local types,
-    between casts from and to the types with layouts. Splits nest in mesh order
-    at every step: slices and reduce-scatters as early as that allows, gathers
-    last. A reduction over the time axis stays a `dist.reshard` of that axis
+    `all_gather`, `all_to_all`, `exchange`, `local_slice` and `to_partial` on
+    local types, between casts from and to the types with layouts: the cheapest
+    program that a search finds under the cost model of the module's
+    `dist.cluster` (the text of a cluster file; without it, ranks of one
+    process). Splits nest in mesh order at every step. A reduction over the time axis stays a `dist.reshard` of that axis
     alone, in front of the reshard's other steps; a slice over it comes last.
 
     Refuses to change a split of a dim that the time axis splits too.
@@ -104,6 +150,20 @@ def LocalizePass : Pass<"weir-localize", "::mlir::ModuleOp"> {
     `dist.micro_batches`, whose accumulators are the values that are reduced
     over that axis; what these depend on stays in front, what depends on them
     behind. `dist.signature` is dropped.
+  }];
+  let dependentDialects = ["::weir::dist::DistDialect", "::weir::graph::GraphDialect"];
+}
+
+def ExpandSplitProgramsPass : Pass<"weir-expand-split-programs", "::mlir::ModuleOp"> {
+  let summary = "Puts the decided split programs in the place of their ops.";
+  let description = [{
+    In: the output of `weir-localize`, where an op whose signature needs a split
+    program names it in `dist.programs`, by mesh axis. Out: in the place of each
+    such op the local `graph` ops and `dist` collectives of its program over
+    those axes, also within `dist.micro_batches`; no `dist.programs`.
+
+    Refuses a program that the op does not offer on its local types, two
+    programs of one op, and programs on the time axis.
   }];
   let dependentDialects = ["::weir::dist::DistDialect", "::weir::graph::GraphDialect"];
 }

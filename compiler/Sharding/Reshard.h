@@ -2,49 +2,67 @@
 #ifndef WEIR_COMPILER_SHARDING_RESHARD_H
 #define WEIR_COMPILER_SHARDING_RESHARD_H
 
-#include "dialects/Dist/Dist.h"
+#include "compiler/Planner/Cluster.h"
+
+#include "llvm/ADT/StringMap.h"
+
+#include <memory>
 
 namespace weir::compiler {
 
-/// One collective or local operation of a reshard, on one dimension and a set
-/// of mesh axes (ascending: outermost split first).
-struct ReshardStep {
-  enum class Kind {
-    LocalSlice,
-    ReduceScatter,
-    AllToAll,
-    AllReduce,
-    AllGather,
-    ToPartial
-  };
-  Kind kind = Kind::LocalSlice;
-  llvm::SmallVector<int64_t, 4> axes;
-  int64_t dim = 0;   // LocalSlice, ReduceScatter, AllGather; AllToAll: gathered
-  int64_t toDim = 0; // AllToAll: split
-  dist::Reduction reduction = dist::Reduction::Sum;
-  /// Layout after the step.
-  llvm::SmallVector<dist::AxisLayout, 4> result;
+/// A program from one layout to another, with what it costs.
+struct ReshardPlan {
+  llvm::SmallVector<ReshardStep> steps;
+  /// Under the cluster's cost model.
+  double seconds = 0;
+  /// Bytes received, over all devices and by the busiest. Exact for the uneven
+  /// shards too; an all-reduce counts as a ring does it.
+  int64_t bytesTotal = 0, bytesMax = 0;
+  /// What no program can go below: see docs/design/resharding.md.
+  int64_t boundTotal = 0, boundMax = 0;
+
+  /// Steps in which ranks talk to each other.
+  int64_t numCollectives() const;
 };
 
-/// The steps from one layout to another, whose entries on the time axis (if
-/// any) are equal. Splits of a dimension nest in mesh order throughout: a step
-/// adds axes innermost or removes innermost ones. Slices and reduce-scatters
-/// come as early as the nesting allows, gathers last. Fails when the change
-/// would have to move data between micro-batches: a dimension that the time
-/// axis splits cannot gain or lose a split over another axis.
-mlir::FailureOr<llvm::SmallVector<ReshardStep>>
-planReshard(llvm::ArrayRef<dist::AxisLayout> from,
-            llvm::ArrayRef<dist::AxisLayout> to, dist::MeshAttr mesh);
+/// Finds the cheapest program from any layout of a mesh to any other, under the
+/// cost model of a cluster, and remembers it. Deterministic. Not thread-safe.
+class Resharder {
+public:
+  Resharder(dist::MeshAttr mesh, const Cluster &cluster);
+  ~Resharder();
+  Resharder(const Resharder &) = delete;
+  Resharder &operator=(const Resharder &) = delete;
 
-/// Cost of a message's start in bytes of bandwidth: what makes one all-reduce
-/// better than a reduce-scatter and an all-gather of the same bytes.
+  /// The program for a logical tensor. Layouts have an entry for each mesh
+  /// axis; those of the time axis are equal. Splits of a dimension nest in mesh
+  /// order throughout. Fails when the change would have to move data between
+  /// micro-batches: a dimension that the time axis splits cannot gain or lose
+  /// a split over another axis.
+  ///
+  /// The plan lives as long as the resharder.
+  mlir::FailureOr<const ReshardPlan *>
+  plan(llvm::ArrayRef<dist::AxisLayout> from,
+       llvm::ArrayRef<dist::AxisLayout> to, mlir::RankedTensorType logical);
+
+  dist::MeshAttr getMesh() const { return mesh; }
+  const CollectiveCost &getCost() const { return cost; }
+
+private:
+  dist::MeshAttr mesh;
+  CollectiveCost cost;
+  /// By layouts, shape and element size; null: impossible.
+  llvm::StringMap<std::unique_ptr<ReshardPlan>> plans;
+};
+
+/// Fills in the bytes and bounds of a plan whose steps are known.
+void countBytes(ReshardPlan &plan, llvm::ArrayRef<dist::AxisLayout> from,
+                llvm::ArrayRef<dist::AxisLayout> to,
+                mlir::RankedTensorType logical, dist::MeshAttr mesh);
+
+/// Cost of a message's start in bytes of bandwidth, where decisions weigh bytes
+/// without a cluster.
 constexpr double collectiveLatencyBytes = 4096;
-
-/// Bytes that a rank receives in `steps` for a tensor of `bytes` logical bytes,
-/// plus `collectiveLatencyBytes` for each collective.
-double reshardCost(llvm::ArrayRef<ReshardStep> steps,
-                   llvm::ArrayRef<dist::AxisLayout> from, dist::MeshAttr mesh,
-                   double bytes);
 
 } // namespace weir::compiler
 

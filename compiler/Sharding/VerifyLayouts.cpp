@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "compiler/Sharding/Layouts.h"
 #include "compiler/Sharding/Passes.h"
-#include "compiler/Sharding/Signatures.h"
+#include "compiler/Sharding/SplitPrograms.h"
 
 namespace weir::compiler {
 #define GEN_PASS_DEF_VERIFYLAYOUTSPASS
@@ -175,6 +175,7 @@ private:
   /// before it leave.
   void verifySound(Operation *op, SignatureAttr signature,
                    ArrayRef<Type> operands, ArrayRef<Type> results) {
+    SmallVector<StringRef> programs;
     for (unsigned axis = 0; axis < mesh.getNumAxes(); ++axis) {
       auto local = [&](ArrayRef<Type> types, ArrayRef<LayoutAttr> layouts) {
         SmallVector<Type> out;
@@ -195,11 +196,15 @@ private:
         wanted.operands.push_back(layout.getAxes()[axis]);
       for (LayoutAttr layout : signature.getResults())
         wanted.results.push_back(layout.getAxes()[axis]);
+      wanted.program = programOf(op, mesh, axis).str();
       bool sound =
           llvm::any_of(rules.signatures, [&](const OpSignature &candidate) {
-            return candidate.sameLayouts(wanted) &&
-                   candidate.allows(mesh.getSizes()[axis]);
+            return candidate.covers(wanted) &&
+                   candidate.program == wanted.program &&
+                   candidate.allows(mesh.getSizes()[axis]) &&
+                   allowsProgram(candidate, mesh, axis, programs);
           });
+      programs.push_back(programOf(op, mesh, axis));
       if (sound)
         continue;
       std::string text;

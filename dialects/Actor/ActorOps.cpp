@@ -313,7 +313,7 @@ LogicalResult RegisterOp::verify() {
            << buffer.getSlots() << ", got " << getSlots();
   if (getConsumers().empty())
     return emitOpError("expects at least one consumer");
-  llvm::SmallVector<Value> seen;
+  llvm::SmallDenseSet<Value> seen;
   for (Value value : getConsumers()) {
     auto consumer = definingOp<ActorOp>(value);
     if (!consumer)
@@ -321,10 +321,9 @@ LogicalResult RegisterOp::verify() {
     if (consumer.getStream() == producer.getStream())
       return emitOpError("expects consumers on other streams than '")
              << producer.getName() << "', got '" << consumer.getName() << "'";
-    if (llvm::is_contained(seen, value))
+    if (!seen.insert(value).second)
       return emitOpError("expects each consumer once, got '")
              << consumer.getName() << "' twice";
-    seen.push_back(value);
   }
   return success();
 }

@@ -60,7 +60,8 @@ def Actor_CollectiveKind : I32EnumAttr<"CollectiveKind", "kind of a collective",
     I32EnumAttrCase<"AllReduce", 0, "all_reduce">,
     I32EnumAttrCase<"AllGather", 1, "all_gather">,
     I32EnumAttrCase<"ReduceScatter", 2, "reduce_scatter">,
-    I32EnumAttrCase<"AllToAll", 3, "all_to_all">]> {
+    I32EnumAttrCase<"AllToAll", 3, "all_to_all">,
+    I32EnumAttrCase<"Exchange", 4, "exchange">]> {
   let cppNamespace = "::weir::actor";
   let genSpecializedAttr = 0;
 }
@@ -98,14 +99,16 @@ def Actor_ScalarAttr : Actor_Attr<"Scalar", "scalar"> {
   let summary = "An integer that every rank computes from its coordinates.";
   let description = [{
     `constant`: `size` itself. `extent`, `offset`: those of a dimension of
-    `size` elements split over the mesh axes in order, in runs of `unit`.
+    `size` elements split over the mesh axes in order, in runs of `unit`, at
+    the coordinates `shift` places on.
 
     Example: `#actor.scalar<extent 25 axes[0, 2]>`, `#actor.scalar<offset 48 unit 8 axes[1]>`
   }];
   let parameters = (ins EnumParameter<Actor_ScalarKind>:$kind, "int64_t":$size,
                         DefaultValuedParameter<"int64_t", "1">:$unit,
+                        DefaultValuedParameter<"int64_t", "0">:$shift,
                         OptionalArrayRefParameter<"int64_t">:$axes);
-  let assemblyFormat = "`<` $kind $size (`unit` $unit^)? (`axes` `[` $axes^ `]`)? `>`";
+  let assemblyFormat = "`<` $kind $size (`unit` $unit^)? (`shift` $shift^)? (`axes` `[` $axes^ `]`)? `>`";
 }
 def Actor_ScalarArrayAttr : TypedArrayAttrBase<Actor_ScalarAttr, "scalar expressions">;
 
@@ -135,8 +138,8 @@ def Actor_CollectiveDimAttr : Actor_Attr<"CollectiveDim", "collective_dim"> {
   let summary = "One dimension of a collective's tensors.";
   let description = [{
     The logical size, the mesh axes that split it before and after (in runs of
-    the `units`, where these are not 1), and the strides in elements of input
-    and output.
+    the units, where these are not 1, and `shift` places on, where these are
+    not 0), and the strides in elements of input and output.
 
     Example: `#actor.collective_dim<25 in[0] strides 8, 8>`
   }];
@@ -144,10 +147,12 @@ def Actor_CollectiveDimAttr : Actor_Attr<"CollectiveDim", "collective_dim"> {
                         OptionalArrayRefParameter<"int64_t">:$outAxes,
                         "int64_t":$inStride, "int64_t":$outStride,
                         DefaultValuedParameter<"int64_t", "1">:$inUnit,
-                        DefaultValuedParameter<"int64_t", "1">:$outUnit);
+                        DefaultValuedParameter<"int64_t", "1">:$outUnit,
+                        DefaultValuedParameter<"int64_t", "0">:$inShift,
+                        DefaultValuedParameter<"int64_t", "0">:$outShift);
   let assemblyFormat = [{
     `<` $logical (`in` `[` $inAxes^ `]`)? (`out` `[` $outAxes^ `]`)? `strides` $inStride `,` $outStride
-    (`units` $inUnit^ `,` $outUnit)? `>`
+    (`inUnit` $inUnit^)? (`outUnit` $outUnit^)? (`inShift` $inShift^)? (`outShift` $outShift^)? `>`
   }];
 }
 def Actor_CollectiveDimArrayAttr

@@ -44,8 +44,12 @@ struct ShardDim {
   int64_t size = 0;
   llvm::SmallVector<int64_t, 2> axes;
   int64_t unit = 1;
+  /// Not this rank's shard, but that of the coordinate so many places on: of
+  /// the coordinates on `axes` as one number, row-major, modulo their product.
+  int64_t shift = 0;
   bool operator==(const ShardDim &other) const {
-    return size == other.size && axes == other.axes && unit == other.unit;
+    return size == other.size && axes == other.axes && unit == other.unit &&
+           shift == other.shift;
   }
 };
 llvm::hash_code hash_value(const ShardDim &dim);

@@ -21,7 +21,7 @@ llvm::hash_code weir::dist::hash_value(const AxisLayout &layout) {
 llvm::hash_code weir::dist::hash_value(const ShardDim &dim) {
   return llvm::hash_combine(
       dim.size, llvm::hash_combine_range(dim.axes.begin(), dim.axes.end()),
-      dim.unit);
+      dim.unit, dim.shift);
 }
 
 llvm::raw_ostream &weir::dist::operator<<(llvm::raw_ostream &os,
@@ -345,6 +345,11 @@ LogicalResult ShardAttr::verify(function_ref<InFlightDiagnostic()> emitError,
                          << " to divide its size " << dim.size
                          << " (and to be 1 where nothing splits it), got "
                          << dim.unit;
+    if (dim.shift < 0 || (dim.axes.empty() && dim.shift != 0))
+      return emitError() << "expects the shift of dimension " << index
+                         << " not to be negative (and to be 0 where nothing "
+                            "splits it), got "
+                         << dim.shift;
   }
   return success();
 }
@@ -360,7 +365,10 @@ Attribute ShardAttr::parse(AsmParser &parser, Type) {
       if (parser.parseInteger(dim.axes.emplace_back()))
         return failure();
     if (succeeded(parser.parseOptionalKeyword("unit")))
-      return parser.parseInteger(dim.unit);
+      if (parser.parseInteger(dim.unit))
+        return failure();
+    if (succeeded(parser.parseOptionalKeyword("shift")))
+      return parser.parseInteger(dim.shift);
     return success();
   };
   if (parser.parseLess() ||
@@ -380,6 +388,8 @@ void ShardAttr::print(AsmPrinter &printer) const {
       os << ":" << axis;
     if (dim.unit != 1)
       os << " unit " << dim.unit;
+    if (dim.shift != 0)
+      os << " shift " << dim.shift;
   });
   os << "]>";
 }

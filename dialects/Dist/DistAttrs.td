@@ -36,6 +36,13 @@ def Dist_Dialect : Dialect {
     }
     /// Variable, entry argument and entry result attribute: `#dist.layout`.
     static constexpr llvm::StringLiteral getLayoutAttrName() { return "dist.layout"; }
+    /// Op attribute that names, by mesh axis, the split program that the op's
+    /// signature on that axis needs: `{tp = "split_classes"}`.
+    static constexpr llvm::StringLiteral getProgramsAttrName() {
+      return "dist.programs";
+    }
+    /// Module attribute: the text of a cluster file, by which costs are judged.
+    static constexpr llvm::StringLiteral getClusterAttrName() { return "dist.cluster"; }
     void registerAttributes();
   }];
 }
@@ -141,12 +148,14 @@ def Dist_ShardAttr : Dist_Attr<"Shard", "shard",
 
     Example: `tensor<13x64xf32, #dist.shard<[25:1, 64]>>` is a 25x64 tensor
     whose rows are split by mesh axis 1; `12:0:2` is split by axes 0, then 2;
-    `48:1 unit 8` keeps runs of 8 whole.
+    `48:1 unit 8` keeps runs of 8 whole; `12:1 shift 1` is the shard of the next
+    coordinate (after the last comes the first), what a ring holds after a step.
 
     Constraints:
     - as many dimensions as the tensor has, sizes are not negative
     - no mesh axis splits twice
     - a unit divides its dimension, and is 1 where nothing splits it
+    - a shift is not negative, and 0 where nothing splits the dimension
     - a dimension that is not split has its logical size; the capacity of a
       split one is at most that
   }];

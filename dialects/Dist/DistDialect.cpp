@@ -92,6 +92,26 @@ LogicalResult DistDialect::verifyOperationAttribute(Operation *op,
         return failure();
     return success();
   }
+  if (name == getProgramsAttrName()) {
+    auto programs = dyn_cast<DictionaryAttr>(attribute.getValue());
+    if (!programs)
+      return op->emitOpError("expects 'dist.programs' to be a dictionary from "
+                             "mesh axis to split program, got ")
+             << attribute.getValue();
+    MeshAttr mesh = getMeshAround(op);
+    for (NamedAttribute entry : programs) {
+      if (mesh && mesh.findAxis(entry.getName().getValue()) < 0)
+        return op->emitOpError("expects 'dist.programs' by axes of the mesh, "
+                               "got '")
+               << entry.getName().getValue() << "'";
+      auto program = dyn_cast<StringAttr>(entry.getValue());
+      if (!program || program.getValue().empty())
+        return op->emitOpError("expects the name of a split program in "
+                               "'dist.programs', got ")
+               << entry.getValue();
+    }
+    return success();
+  }
   return op->emitOpError("got an unknown attribute '") << name << "'";
 }
 

@@ -191,14 +191,14 @@ static LogicalResult removeSplits(Operation *op, SmallVector<ShardDim> &dims,
 /// Adds `axes` to the end of a dimension's splits.
 /// A dimension that nothing split before takes the result's unit.
 static LogicalResult addSplits(Operation *op, SmallVector<ShardDim> &dims,
-                               int64_t dim, ArrayRef<int64_t> axes) {
+                               int64_t dim, ArrayRef<int64_t> axes,
+                               RankedTensorType output) {
   for (auto [index, other] : llvm::enumerate(dims))
     for (int64_t axis : axes)
       if (llvm::is_contained(other.axes, axis))
         return op->emitOpError("expects mesh axis ")
                << axis << " not to split the operand, but it splits dimension "
                << index;
-  auto output = cast<RankedTensorType>(op->getResult(0).getType());
   if (dims[dim].axes.empty())
     if (auto shard = dyn_cast_if_present<ShardAttr>(output.getEncoding()))
       if (dim < static_cast<int64_t>(shard.getDims().size()))
@@ -247,66 +247,129 @@ static LogicalResult verifyShardResult(Operation *op, RankedTensorType input,
   return success();
 }
 
-static LogicalResult verifyDest(Operation *op, Value dest, Value output) {
-  if (dest && dest.getType() != output.getType())
-    return op->emitOpError("expects the destination to have the result's type ")
-           << output.getType() << ", got " << dest.getType();
+/// Verifies a collective's lists of tensors and each of its tensors by `one`.
+template <typename Op>
+static LogicalResult
+verifyCollective(Op op, llvm::function_ref<LogicalResult(RankedTensorType,
+                                                         RankedTensorType)>
+                            one) {
+  size_t count = op.getInputs().size();
+  if (count == 0)
+    return op.emitOpError("expects at least one operand, got none");
+  if (op.getOutputs().size() != count)
+    return op.emitOpError("expects as many results as operands, ")
+           << count << ", got " << op.getOutputs().size();
+  if (!op.getDests().empty() && op.getDests().size() != count)
+    return op.emitOpError("expects as many destinations as operands, ")
+           << count << ", got " << op.getDests().size();
+  if (failed(verifyAxes(op, op.getAxes())))
+    return failure();
+  for (auto [input, output] : llvm::zip_equal(op.getInputs().getTypes(),
+                                              op.getOutputs().getTypes()))
+    if (failed(one(cast<RankedTensorType>(input),
+                   cast<RankedTensorType>(output))))
+      return failure();
+  for (auto [dest, output] : llvm::zip(op.getDests(), op.getOutputs()))
+    if (dest.getType() != output.getType())
+      return op.emitOpError(
+                 "expects the destination to have the result's type ")
+             << output.getType() << ", got " << dest.getType();
   return success();
 }
 
 LogicalResult AllReduceOp::verify() {
-  if (failed(verifyAxes(*this, getAxes())))
-    return failure();
-  if (getInput().getType() != getOutput().getType())
-    return emitOpError("expects a result of the operand's type ")
-           << getInput().getType() << ", got " << getOutput().getType();
-  return verifyDest(*this, getDest(), getOutput());
+  return verifyCollective(
+      *this, [&](RankedTensorType input, RankedTensorType output) {
+        if (input != output)
+          return LogicalResult(
+              emitOpError("expects a result of the operand's type ")
+              << input << ", got " << output);
+        return success();
+      });
 }
 
 LogicalResult AllGatherOp::verify() {
-  SmallVector<ShardDim> dims = getShardDims(getInput().getType());
-  if (failed(verifyAxes(*this, getAxes())) ||
-      failed(verifyDim(*this, getDim(), dims.size(), "dim")) ||
-      failed(removeSplits(*this, dims, getDim(), getAxes())) ||
-      failed(verifyShardResult(*this, getInput().getType(), dims,
-                               getOutput().getType())))
-    return failure();
-  return verifyDest(*this, getDest(), getOutput());
+  return verifyCollective(
+      *this, [&](RankedTensorType input, RankedTensorType output) {
+        SmallVector<ShardDim> dims = getShardDims(input);
+        return LogicalResult::success(
+            succeeded(verifyDim(*this, getDim(), dims.size(), "dim")) &&
+            succeeded(removeSplits(*this, dims, getDim(), getAxes())) &&
+            succeeded(verifyShardResult(*this, input, dims, output)));
+      });
 }
 
 LogicalResult ReduceScatterOp::verify() {
-  SmallVector<ShardDim> dims = getShardDims(getInput().getType());
-  if (failed(verifyAxes(*this, getAxes())) ||
-      failed(verifyDim(*this, getDim(), dims.size(), "dim")) ||
-      failed(addSplits(*this, dims, getDim(), getAxes())) ||
-      failed(verifyShardResult(*this, getInput().getType(), dims,
-                               getOutput().getType())))
-    return failure();
-  return verifyDest(*this, getDest(), getOutput());
+  return verifyCollective(
+      *this, [&](RankedTensorType input, RankedTensorType output) {
+        SmallVector<ShardDim> dims = getShardDims(input);
+        return LogicalResult::success(
+            succeeded(verifyDim(*this, getDim(), dims.size(), "dim")) &&
+            succeeded(addSplits(*this, dims, getDim(), getAxes(), output)) &&
+            succeeded(verifyShardResult(*this, input, dims, output)));
+      });
 }
 
 LogicalResult AllToAllOp::verify() {
-  SmallVector<ShardDim> dims = getShardDims(getInput().getType());
-  if (failed(verifyAxes(*this, getAxes())) ||
-      failed(verifyDim(*this, getGatherDim(), dims.size(), "gatherDim")) ||
-      failed(verifyDim(*this, getSplitDim(), dims.size(), "splitDim")))
-    return failure();
-  if (getGatherDim() == getSplitDim())
-    return emitOpError("expects 'gatherDim' and 'splitDim' to differ, got ")
-           << getGatherDim() << " twice";
-  if (failed(removeSplits(*this, dims, getGatherDim(), getAxes())) ||
-      failed(addSplits(*this, dims, getSplitDim(), getAxes())) ||
-      failed(verifyShardResult(*this, getInput().getType(), dims,
-                               getOutput().getType())))
-    return failure();
-  return verifyDest(*this, getDest(), getOutput());
+  return verifyCollective(*this, [&](RankedTensorType input,
+                                     RankedTensorType output) {
+    SmallVector<ShardDim> dims = getShardDims(input);
+    if (failed(verifyDim(*this, getGatherDim(), dims.size(), "gatherDim")) ||
+        failed(verifyDim(*this, getSplitDim(), dims.size(), "splitDim")))
+      return failure();
+    if (getGatherDim() == getSplitDim())
+      return LogicalResult(
+          emitOpError("expects 'gatherDim' and 'splitDim' to differ, got ")
+          << getGatherDim() << " twice");
+    return LogicalResult::success(
+        succeeded(removeSplits(*this, dims, getGatherDim(), getAxes())) &&
+        succeeded(addSplits(*this, dims, getSplitDim(), getAxes(), output)) &&
+        succeeded(verifyShardResult(*this, input, dims, output)));
+  });
+}
+
+/// What one tensor of an exchange must be like.
+static LogicalResult verifyExchange(ExchangeOp op, RankedTensorType input,
+                                    RankedTensorType output) {
+  SmallVector<ShardDim> from = getShardDims(input), to = getShardDims(output);
+  if (getLogicalShape(input) != getLogicalShape(output))
+    return op.emitOpError("expects a result of the operand's logical shape [")
+           << ArrayRef<int64_t>(getLogicalShape(input)) << "], got ["
+           << ArrayRef<int64_t>(getLogicalShape(output)) << "]";
+  for (auto [index, before, after] : llvm::enumerate(from, to)) {
+    size_t same = 0;
+    // Blocks are the same up to the first axis that differs, if they are cut
+    // in the same runs.
+    ShardDim cut = before;
+    cut.axes = after.axes;
+    if (cut == after)
+      while (same < before.axes.size() && same < after.axes.size() &&
+             before.axes[same] == after.axes[same])
+        ++same;
+    for (const ShardDim *dim : {&before, &after})
+      for (int64_t axis : ArrayRef<int64_t>(dim->axes).drop_front(same))
+        if (!llvm::is_contained(op.getAxes(), axis))
+          return op.emitOpError(
+                     "expects all mesh axes whose split of dimension ")
+                 << index << " changes, got axes [" << op.getAxes()
+                 << "] without " << axis;
+  }
+  return verifyShardResult(op, input, to, output);
+}
+
+LogicalResult ExchangeOp::verify() {
+  return verifyCollective(
+      *this, [&](RankedTensorType input, RankedTensorType output) {
+        return verifyExchange(*this, input, output);
+      });
 }
 
 LogicalResult LocalSliceOp::verify() {
   SmallVector<ShardDim> dims = getShardDims(getInput().getType());
   if (failed(verifyAxes(*this, getAxes())) ||
       failed(verifyDim(*this, getDim(), dims.size(), "dim")) ||
-      failed(addSplits(*this, dims, getDim(), getAxes())))
+      failed(addSplits(*this, dims, getDim(), getAxes(),
+                       getOutput().getType())))
     return failure();
   return verifyShardResult(*this, getInput().getType(), dims,
                            getOutput().getType());

@@ -42,21 +42,42 @@ def Dist_ReshardOp : Dist_Op<"reshard", [Pure,
 }
 
 // Collectives act on local tensors. `axes` are the mesh axes of the group,
-// outermost first. Before kernels are formed `dest` is absent; afterwards it is
-// the buffer that receives the result, and the result is tied to it.
-class Dist_CollectiveOp<string opMnemonic, dag extraArguments>
-    : Dist_Op<opMnemonic, [Pure]> {
-  let arguments = !con((ins Weir_Tensor:$input,
-                            Optional<Weir_Tensor>:$dest,
+// outermost first. One op may move several tensors alike, which then meet once:
+// what holds for "operand" and "result" holds for each pair. Before kernels are
+// formed `dests` is empty; afterwards it has a buffer for each result, and the
+// results are tied to them.
+class Dist_CollectiveOp<string opMnemonic, dag extraArguments,
+                        dag extraBuilderArguments = (ins), string extraNames = "">
+    : Dist_Op<opMnemonic, [Pure, AttrSizedOperandSegments]> {
+  let arguments = !con((ins Variadic<Weir_Tensor>:$inputs,
+                            Variadic<Weir_Tensor>:$dests,
                             DenseI64ArrayAttr:$axes), extraArguments);
-  let results = (outs Weir_Tensor:$output);
+  let results = (outs Variadic<Weir_Tensor>:$outputs);
+  // Of one tensor; `dest` may be null.
+  let builders = [
+    OpBuilder<!con((ins "::mlir::Type":$output, "::mlir::Value":$input, "::mlir::Value":$dest,
+                        "::llvm::ArrayRef<int64_t>":$axes), extraBuilderArguments),
+      "build($_builder, $_state, ::mlir::TypeRange(output), ::mlir::ValueRange(input), "
+      "dest ? ::mlir::ValueRange(dest) : ::mlir::ValueRange(), axes" # extraNames # ");">
+  ];
+  let extraClassDeclaration = [{
+    /// The first tensor: for those who look before collectives are fused.
+    ::mlir::TypedValue<::mlir::RankedTensorType> getInput() {
+      return ::llvm::cast<::mlir::TypedValue<::mlir::RankedTensorType>>(getInputs().front());
+    }
+    ::mlir::TypedValue<::mlir::RankedTensorType> getOutput() {
+      return ::llvm::cast<::mlir::TypedValue<::mlir::RankedTensorType>>(getOutputs().front());
+    }
+    operator ::mlir::Value() { return getOutput(); }
+  }];
   let hasVerifier = 1;
   let assemblyFormat = [{
-    $input (`into` $dest^ `:` type($dest))? attr-dict `:` functional-type($input, $output)
+    $inputs (`into` $dests^ `:` type($dests))? attr-dict `:` functional-type($inputs, $outputs)
   }];
 }
 
-def Dist_AllReduceOp : Dist_CollectiveOp<"all_reduce", (ins Dist_ReductionAttr:$reduction)> {
+def Dist_AllReduceOp : Dist_CollectiveOp<"all_reduce", (ins Dist_ReductionAttr:$reduction),
+    (ins "::weir::dist::Reduction":$reduction), ", reduction"> {
   let summary = "Reduces a partial value; every rank of the group gets the result.";
   let description = [{
     The reduction is in rank order, so that the result does not depend on timing.
@@ -64,11 +85,14 @@ def Dist_AllReduceOp : Dist_CollectiveOp<"all_reduce", (ins Dist_ReductionAttr:$
     ```mlir
     %1 = dist.all_reduce %0 {axes = array<i64: 1>, reduction = #dist<reduction sum>}
         : (tensor<8xf32>) -> tensor<8xf32>
+    %2:2 = dist.all_reduce %a, %b {axes = array<i64: 1>, reduction = #dist<reduction sum>}
+        : (tensor<8xf32>, tensor<2x3xf32>) -> (tensor<8xf32>, tensor<2x3xf32>)
     ```
   }];
 }
 
-def Dist_AllGatherOp : Dist_CollectiveOp<"all_gather", (ins I64Attr:$dim)> {
+def Dist_AllGatherOp : Dist_CollectiveOp<"all_gather", (ins I64Attr:$dim),
+    (ins "int64_t":$dim), ", dim"> {
   let summary = "Gathers the shards of one dimension over the group.";
   let description = [{
     Removes `axes`, the innermost splits of `dim`, from the layout.
@@ -81,7 +105,8 @@ def Dist_AllGatherOp : Dist_CollectiveOp<"all_gather", (ins I64Attr:$dim)> {
 }
 
 def Dist_ReduceScatterOp : Dist_CollectiveOp<"reduce_scatter",
-    (ins I64Attr:$dim, Dist_ReductionAttr:$reduction)> {
+    (ins I64Attr:$dim, Dist_ReductionAttr:$reduction),
+    (ins "int64_t":$dim, "::weir::dist::Reduction":$reduction), ", dim, reduction"> {
   let summary = "Reduces a partial value; each rank gets its shard of one dimension.";
   let description = [{
     Adds `axes` as the innermost splits of `dim`.
@@ -93,7 +118,8 @@ def Dist_ReduceScatterOp : Dist_CollectiveOp<"reduce_scatter",
   }];
 }
 
-def Dist_AllToAllOp : Dist_CollectiveOp<"all_to_all", (ins I64Attr:$gatherDim, I64Attr:$splitDim)> {
+def Dist_AllToAllOp : Dist_CollectiveOp<"all_to_all", (ins I64Attr:$gatherDim, I64Attr:$splitDim),
+    (ins "int64_t":$gatherDim, "int64_t":$splitDim), ", gatherDim, splitDim"> {
   let summary = "Moves a split from one dimension to another.";
   let description = [{
     Removes `axes` from the splits of `gatherDim` and adds them, innermost, to
@@ -103,6 +129,28 @@ def Dist_AllToAllOp : Dist_CollectiveOp<"all_to_all", (ins I64Attr:$gatherDim, I
     %1 = dist.all_to_all %0 {axes = array<i64: 0>, gatherDim = 0 : i64, splitDim = 1 : i64}
         : (tensor<3x8xf32, #dist.shard<[5:0, 8]>>) -> tensor<5x4xf32, #dist.shard<[5, 8:0]>>
     ```
+  }];
+}
+
+def Dist_ExchangeOp : Dist_CollectiveOp<"exchange", (ins)> {
+  let summary = "Changes any splits at once: every rank receives just what it lacks.";
+  let description = [{
+    The general form of all-to-all and of a permutation of shards: operand and
+    result are the same logical tensor split in two ways, which their encodings
+    say. A rank keeps what it holds of its new shard and receives each other part
+    from one rank of the group that holds it. Where the operand is the same on
+    several ranks, these share the sending.
+
+    ```mlir
+    %1 = dist.exchange %0 {axes = array<i64: 0, 1>}
+        : (tensor<3x8xf32, #dist.shard<[5:0, 8]>>) -> tensor<3x8xf32, #dist.shard<[5:1, 8]>>
+    ```
+
+    Constraints:
+    - operand and result agree in logical shape and element type
+    - of the axes that split a dimension before or after, all behind those that
+      both lists begin with are in `axes`; all, where its unit or shift changes
+    - the operand is not partial over `axes`
   }];
 }
 

@@ -4,6 +4,7 @@
 
 #include "dialects/Dist/Dist.h"
 #include "dialects/Kernel/Kernel.h"
+#include "dialects/Graph/SplitProgram.h"
 #include "dialects/Pch.h"
 
 #include "dialects/Graph/GraphDialect.h.inc"

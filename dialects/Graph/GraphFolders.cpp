@@ -171,7 +171,9 @@ OpFoldResult ReduceOp::fold(FoldAdaptor adaptor) {
   if (getDims().empty())
     return forward(getInput(), getType());
   // The largest (smallest) of equal elements; a sum would round differently.
-  if (getKind() != ReductionKind::Sum && getInput().getType().getNumElements())
+  bool isExtreme =
+      getKind() == ReductionKind::Max || getKind() == ReductionKind::Min;
+  if (isExtreme && getInput().getType().getNumElements())
     return resplat(adaptor.getInput(), getType());
   return {};
 }

@@ -250,6 +250,34 @@ SmallVector<Value> BroadcastOp::buildGradient(OpBuilder &builder,
   return {b.sum(g[0], Build::otherDims(Build::rankOf(g[0]), getDims()))};
 }
 
+/// The gradient of a product is that of all other elements: of those before
+/// times those behind, which zeros do not disturb.
+static Value productGradient(Build &b, Value gradient, Value input,
+                             ArrayRef<int64_t> dims) {
+  // All reduced dims as one, the last.
+  SmallVector<int64_t> order = Build::otherDims(Build::rankOf(input), dims);
+  int64_t kept = order.size();
+  llvm::append_range(order, dims);
+  Value ordered = b.transpose(input, order);
+  SmallVector<int64_t> orderedShape(Build::typeOf(ordered).getShape());
+  SmallVector<int64_t> shape(ArrayRef(orderedShape).take_front(kept));
+  int64_t count = 1;
+  for (int64_t dim : dims)
+    count *= Build::typeOf(input).getDimSize(dim);
+  shape.push_back(count);
+  Value flat = b.reshape(ordered, shape);
+  auto others = [&](bool reverse) -> Value {
+    return CumprodOp::create(b.builder, b.loc, flat.getType(), flat, kept,
+                             reverse, /*exclusive=*/true);
+  };
+  Value product = b.mul(b.mul(others(false), others(true)),
+                        b.broadcastRows(gradient, flat));
+  SmallVector<int64_t> inverse(order.size());
+  for (auto [i, dim] : llvm::enumerate(order))
+    inverse[dim] = i;
+  return b.transpose(b.reshape(product, orderedShape), inverse);
+}
+
 SmallVector<Value> ReduceOp::buildGradient(OpBuilder &builder,
                                            ArrayRef<Value> g,
                                            ArrayRef<bool> wanted) {
@@ -258,6 +286,8 @@ SmallVector<Value> ReduceOp::buildGradient(OpBuilder &builder,
   Build b(builder, getLoc());
   if (getKind() == ReductionKind::Sum)
     return {b.broadcastMissing(g[0], getInput(), getDims())};
+  if (getKind() == ReductionKind::Prod)
+    return {productGradient(b, g[0], getInput(), getDims())};
   // Extremes: shared equally by the elements that attain it, as PyTorch's amax.
   Value extreme = b.broadcastMissing(getOutput(), getInput(), getDims());
   Value attains = b.compare(Predicate::Eq, getInput(), extreme);
@@ -588,13 +618,15 @@ SmallVector<Value> AttentionOp::buildGradient(OpBuilder &builder,
                                               ArrayRef<bool>) {
   if (!onlyFirstResult(getOperation(), resultGradients))
     return {};
+  Gradients gradients(getNumOperands()); // positions have none
   if (!resultGradients[0])
-    return {Value(), Value(), Value()};
+    return gradients;
   auto gradient = AttentionGradOp::create(
       builder, getLoc(), getQuery().getType(), getKey().getType(),
       getValue().getType(), getQuery(), getKey(), getValue(), getOutput(),
-      getLse(), resultGradients[0], getScale(), getCausal());
-  return llvm::to_vector(ValueRange(gradient->getResults()));
+      getLse(), resultGradients[0], getPositions(), getScale(), getCausal());
+  llvm::copy(gradient->getResults(), gradients.begin());
+  return gradients;
 }
 
 SmallVector<Value> AttentionGradOp::buildGradient(OpBuilder &, ArrayRef<Value>,

@@ -40,6 +40,34 @@ def Graph_DifferentiableOpInterface : OpInterface<"DifferentiableOpInterface"> {
   ];
 }
 
+def Graph_SplitProgramOpInterface : OpInterface<"SplitProgramOpInterface"> {
+  let cppNamespace = "::weir::graph";
+  let description = [{
+    Ops that can run over a split for which they have no signature, as a program
+    of local `graph` ops and `dist` collectives: softmax over split classes,
+    attention over a split sequence as a ring. The passes that decide layouts
+    weigh a program as one more signature; `weir-expand-split-programs` puts it
+    in the op's place after localisation.
+  }];
+  let methods = [
+    InterfaceMethod<[{
+      The programs of the op on its types, which may be local: each with the
+      layouts that it takes and gives on one mesh axis. The order is a function
+      of the op and its types alone. A program may be chosen on several axes
+      (whose splits nest in mesh order) if its layouts are among those listed on
+      the types that the axes before leave.
+    }], "::std::vector<::weir::graph::SplitProgram>", "getSplitPrograms", (ins)>,
+    InterfaceMethod<[{
+      Emits the program over the mesh axes `axes` (increasing, none of them in
+      time) on local operands and returns one value for each result, of the
+      type in `resultTypes`. `name` is one of `getSplitPrograms`.
+    }], "::llvm::SmallVector<::mlir::Value>", "emitSplitProgram",
+      (ins "::mlir::OpBuilder &":$builder, "::mlir::ValueRange":$operands,
+           "::mlir::TypeRange":$resultTypes, "::llvm::ArrayRef<int64_t>":$axes,
+           "::weir::dist::MeshAttr":$mesh, "::llvm::StringRef":$name)>
+  ];
+}
+
 def Graph_SiteOpInterface : OpInterface<"SiteOpInterface"> {
   let cppNamespace = "::weir::graph";
   let description = [{

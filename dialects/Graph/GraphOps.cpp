@@ -550,7 +550,7 @@ LogicalResult RopeOp::verify() {
 /// `[B, G, R, T]`.
 static LogicalResult verifyAttention(Operation *op, Value query, Value key,
                                      Value value, Value output, Value lse,
-                                     bool causal) {
+                                     ValueRange positions, bool causal) {
   if (failed(verifyFloats(
           op, "query", query,
           {{"key", key}, {"value", value}, {"output", output}, {"lse", lse}})))
@@ -569,21 +569,40 @@ static LogicalResult verifyAttention(Operation *op, Value query, Value key,
                          {batch, rows, groups, repeats, valueSize})) ||
       failed(expectShape(op, "lse", lse, {batch, groups, repeats, rows})))
     return failure();
-  if (causal && rows > keys)
+  if (!positions.empty()) {
+    if (!causal || positions.size() != 2)
+      return op->emitOpError("expects positions of a causal attention, one "
+                             "tensor for its queries and one for its keys, got ")
+             << positions.size() << (causal ? "" : " without 'causal'");
+    Type i32 = IntegerType::get(op->getContext(), 32);
+    if (failed(expectElementType(op, "query positions", positions[0], i32)) ||
+        failed(expectElementType(op, "key positions", positions[1], i32)) ||
+        failed(expectShape(op, "query positions", positions[0], {rows})) ||
+        failed(expectShape(op, "key positions", positions[1], {keys})))
+      return failure();
+    return success();
+  }
+  // Of the whole sequences: a part may hold more queries than keys.
+  int64_t queries = dist::getLogicalShape(
+      cast<RankedTensorType>(query.getType()))[1];
+  int64_t allKeys =
+      dist::getLogicalShape(cast<RankedTensorType>(key.getType()))[1];
+  if (causal && queries > allKeys)
     return op->emitOpError("expects at least as many keys as queries when "
                            "causal, got ")
-           << keys << " and " << rows;
+           << allKeys << " and " << queries;
   return success();
 }
 
 LogicalResult AttentionOp::verify() {
   return verifyAttention(*this, getQuery(), getKey(), getValue(), getOutput(),
-                         getLse(), getCausal());
+                         getLse(), getPositions(), getCausal());
 }
 
 LogicalResult AttentionGradOp::verify() {
   if (failed(verifyAttention(*this, getQuery(), getKey(), getValue(),
-                             getOutput(), getLse(), getCausal())) ||
+                             getOutput(), getLse(), getPositions(),
+                             getCausal())) ||
       failed(verifyFloats(*this, "query", getQuery(),
                           {{"outputGradient", getOutputGradient()},
                            {"queryGradient", getQueryGradient()},

@@ -383,7 +383,7 @@ def Graph_BroadcastOp : Graph_ComputeOp<"broadcast"> {
 
 def Graph_ReductionKind : I32EnumAttr<"ReductionKind", "how elements combine", [
     I32EnumAttrCase<"Sum", 0, "sum">, I32EnumAttrCase<"Max", 1, "max">,
-    I32EnumAttrCase<"Min", 2, "min">]> {
+    I32EnumAttrCase<"Min", 2, "min">, I32EnumAttrCase<"Prod", 3, "prod">]> {
   let cppNamespace = "::weir::graph";
   let genSpecializedAttr = 0;
 }
@@ -461,6 +461,259 @@ def Graph_ConcatOp : Graph_ComputeOp<"concat"> {
   let hasVerifier = 1;
 }
 
+def Graph_PadOp : Graph_ComputeOp<"pad"> {
+  let summary = "Elements of one value before and behind each dimension.";
+  let description = [{
+    `low[i]` elements before dim `i`, and as many behind as the result's size leaves.
+
+    ```mlir
+    %y = graph.pad %x low [0, 1] value 0.0 : (tensor<4x6xf32>) -> tensor<4x9xf32>
+    ```
+
+    Constraints:
+    - one `low` for each dim, none negative; the operand lies within the result
+  }];
+  let arguments = (ins Weir_Tensor:$input, DenseI64ArrayAttr:$low, F64Attr:$value);
+  let results = (outs Weir_Tensor:$output);
+  let assemblyFormat = "$input `low` $low `value` $value attr-dict `:` functional-type(operands, results)";
+  let hasVerifier = 1;
+}
+
+//===----------------------------------------------------------------------===//
+// Scans and order
+//===----------------------------------------------------------------------===//
+
+def Graph_CumsumOp : Graph_ComputeOp<"cumsum"> {
+  let summary = "Sums of all elements up to each, along one dimension.";
+  let description = [{
+    `output[i] = sum over j <= i of input[j]`; with `exclusive` over `j < i`; with
+    `reverse` over `j >= i` (`j > i`).
+
+    ```mlir
+    %y = graph.cumsum %x dim 1 exclusive : (tensor<4x6xf32>) -> tensor<4x6xf32>
+    ```
+  }];
+  let arguments = (ins Weir_Tensor:$input, I64Attr:$dim, UnitAttr:$reverse, UnitAttr:$exclusive);
+  let results = (outs Weir_Tensor:$output);
+  let assemblyFormat = [{
+    $input `dim` $dim (`reverse` $reverse^)? (`exclusive` $exclusive^)? attr-dict
+    `:` functional-type(operands, results)
+  }];
+  let hasVerifier = 1;
+}
+
+def Graph_CumprodOp : Graph_ComputeOp<"cumprod"> {
+  let summary = "Products of all elements up to each, along one dimension.";
+  let description = [{
+    As `graph.cumsum`, with products; it has no gradient.
+
+    ```mlir
+    %y = graph.cumprod %x dim 1 : (tensor<4x6xf32>) -> tensor<4x6xf32>
+    ```
+  }];
+  let arguments = (ins Weir_Tensor:$input, I64Attr:$dim, UnitAttr:$reverse, UnitAttr:$exclusive);
+  let results = (outs Weir_Tensor:$output);
+  let assemblyFormat = [{
+    $input `dim` $dim (`reverse` $reverse^)? (`exclusive` $exclusive^)? attr-dict
+    `:` functional-type(operands, results)
+  }];
+  let hasVerifier = 1;
+}
+
+def Graph_SortOp : Graph_ComputeOp<"sort"> {
+  let summary = "The elements along one dimension in order, and where each came from.";
+  let description = [{
+    Stable: equal elements keep their order. NaN is larger than every number.
+    `values[i] = input[indices[i]]` along `dim`.
+
+    ```mlir
+    %v, %i = graph.sort %x dim 1 descending : (tensor<4x6xf32>) -> (tensor<4x6xf32>, tensor<4x6xi32>)
+    ```
+  }];
+  let arguments = (ins Weir_Tensor:$input, I64Attr:$dim, UnitAttr:$descending);
+  let results = (outs Weir_Tensor:$values, Weir_Tensor:$indices);
+  let assemblyFormat = "$input `dim` $dim (`descending` $descending^)? attr-dict `:` functional-type(operands, results)";
+  let hasVerifier = 1;
+}
+
+def Graph_TopKOp : Graph_ComputeOp<"top_k"> {
+  let summary = "The largest elements along one dimension, in descending order.";
+  let description = [{
+    The first elements of `graph.sort descending`, as many as the result has.
+
+    ```mlir
+    %v, %i = graph.top_k %x dim 1 : (tensor<4x6xf32>) -> (tensor<4x2xf32>, tensor<4x2xi32>)
+    ```
+  }];
+  let arguments = (ins Weir_Tensor:$input, I64Attr:$dim);
+  let results = (outs Weir_Tensor:$values, Weir_Tensor:$indices);
+  let assemblyFormat = "$input `dim` $dim attr-dict `:` functional-type(operands, results)";
+  let hasVerifier = 1;
+}
+
+//===----------------------------------------------------------------------===//
+// Elements by index
+//===----------------------------------------------------------------------===//
+
+def Graph_TakeOp : Graph_ComputeOp<"take"> {
+  let summary = "Slices along one dimension by index.";
+  let description = [{
+    `output[p..., i..., q...] = input[p..., indices[i...], q...]`, where `p` are the
+    dims before `dim` and `q` those behind. An index outside reads 0.
+
+    ```mlir
+    %y = graph.take %x, %i dim 1 : (tensor<4x6x8xf32>, tensor<2x3xi32>) -> tensor<4x2x3x8xf32>
+    ```
+  }];
+  let arguments = (ins Weir_Tensor:$input, Weir_Tensor:$indices, I64Attr:$dim);
+  let results = (outs Weir_Tensor:$output);
+  let assemblyFormat = "$input `,` $indices `dim` $dim attr-dict `:` functional-type(operands, results)";
+  let hasVerifier = 1;
+}
+
+def Graph_TakeAlongOp : Graph_ComputeOp<"take_along"> {
+  let summary = "Elements along one dimension by an index for each.";
+  let description = [{
+    `output[p..., j, q...] = input[p..., indices[p..., j, q...], q...]`. An index
+    outside reads 0. What `graph.sort` gives indices for.
+
+    ```mlir
+    %y = graph.take_along %x, %i dim 1 : (tensor<4x6xf32>, tensor<4x2xi32>) -> tensor<4x2xf32>
+    ```
+  }];
+  let arguments = (ins Weir_Tensor:$input, Weir_Tensor:$indices, I64Attr:$dim);
+  let results = (outs Weir_Tensor:$output);
+  let assemblyFormat = "$input `,` $indices `dim` $dim attr-dict `:` functional-type(operands, results)";
+  let hasVerifier = 1;
+}
+
+def Graph_ScatterAddOp : Graph_ComputeOp<"scatter_add"> {
+  let summary = "Sums of slices by index: the transpose of `take` and of `take_along`.";
+  let description = [{
+    `output[p..., n, q...]` is the sum of `updates[p..., i..., q...]` over all `i`
+    with `indices[i...] = n`; with `along`, the sum of `updates[p..., j, q...]` over
+    all `j` with `indices[p..., j, q...] = n`. Sums in the order of the updates; an
+    index outside is ignored. A segment sum is this with the segments' numbers
+    as indices; an n-dimensional scatter is this on a reshaped tensor with
+    row-major indices.
+
+    ```mlir
+    %y = graph.scatter_add %i, %u dim 1 : (tensor<3xi32>, tensor<4x3x8xf32>) -> tensor<4x6x8xf32>
+    %z = graph.scatter_add %j, %v dim 1 along : (tensor<4x2xi32>, tensor<4x2xf32>) -> tensor<4x6xf32>
+    ```
+  }];
+  let arguments = (ins Weir_Tensor:$indices, Weir_Tensor:$updates, I64Attr:$dim, UnitAttr:$along);
+  let results = (outs Weir_Tensor:$output);
+  let assemblyFormat = [{
+    $indices `,` $updates `dim` $dim (`along` $along^)? attr-dict
+    `:` functional-type(operands, results)
+  }];
+  let hasVerifier = 1;
+}
+
+//===----------------------------------------------------------------------===//
+// Windows
+//===----------------------------------------------------------------------===//
+
+def Graph_WindowOp : Graph_ComputeOp<"window"> {
+  let summary = "Each dimension of `dims` as its windows and the places in one.";
+  let description = [{
+    Dim `dims[i]` of the operand, of size X, becomes two dims `[O, K]`, whose element
+    `(o, k)` is element `o strides[i] + k dilations[i] - low[i]` of the dim, and
+    `value` where that lies outside. The result's shape says O and K.
+
+    ```mlir
+    %y = graph.window %x dims [1] strides [2] dilations [1] low [1] value 0.0
+        : (tensor<4x6xf32>) -> tensor<4x3x3xf32>
+    ```
+
+    Constraints:
+    - `dims` increase strictly; strides and dilations are positive, `low` not negative
+    - one stride, dilation and `low` for each of `dims`
+  }];
+  let arguments = (ins Weir_Tensor:$input, DenseI64ArrayAttr:$dims, DenseI64ArrayAttr:$strides,
+    DenseI64ArrayAttr:$dilations, DenseI64ArrayAttr:$low, F64Attr:$value);
+  let results = (outs Weir_Tensor:$output);
+  let assemblyFormat = [{
+    $input `dims` $dims `strides` $strides `dilations` $dilations `low` $low `value` $value
+    attr-dict `:` functional-type(operands, results)
+  }];
+  let hasVerifier = 1;
+}
+
+def Graph_FoldOp : Graph_ComputeOp<"fold"> {
+  let summary = "Sums windows where they overlap: the transpose of `window` with value 0.";
+  let description = [{
+    ```mlir
+    %x = graph.fold %y dims [1] strides [2] dilations [1] low [1]
+        : (tensor<4x3x3xf32>) -> tensor<4x6xf32>
+    ```
+  }];
+  let arguments = (ins Weir_Tensor:$input, DenseI64ArrayAttr:$dims, DenseI64ArrayAttr:$strides,
+    DenseI64ArrayAttr:$dilations, DenseI64ArrayAttr:$low);
+  let results = (outs Weir_Tensor:$output);
+  let assemblyFormat = [{
+    $input `dims` $dims `strides` $strides `dilations` $dilations `low` $low
+    attr-dict `:` functional-type(operands, results)
+  }];
+  let hasVerifier = 1;
+}
+
+def Graph_ConvOp : Graph_ComputeOp<"conv"> {
+  let summary = "Convolution (cross-correlation) over any number of spatial dimensions.";
+  let description = [{
+    `input` is `[N, C, X...]`, `weight` `[M, C / groups, K...]`, `output` `[N, M, O...]`:
+    `output[n, m, o] = sum over c, k of input[n, g C / groups + c, o strides + k dilations - low]
+    weight[m, c, k]`, where `g` is the group of `m` and an element outside is 0;
+    `O = (X + low + high - dilations (K - 1) - 1) / strides + 1`, rounded down. A bias
+    is an addition of its own.
+
+    ```mlir
+    %y = graph.conv %x, %w strides [1, 1] dilations [1, 1] low [1, 1] high [1, 1] groups 1
+        : (tensor<2x3x8x8xf32>, tensor<4x3x3x3xf32>) -> tensor<2x4x8x8xf32>
+    ```
+  }];
+  let arguments = (ins Weir_Tensor:$input, Weir_Tensor:$weight, DenseI64ArrayAttr:$strides,
+    DenseI64ArrayAttr:$dilations, DenseI64ArrayAttr:$low, DenseI64ArrayAttr:$high, I64Attr:$groups);
+  let results = (outs Weir_Tensor:$output);
+  let assemblyFormat = [{
+    $input `,` $weight `strides` $strides `dilations` $dilations `low` $low `high` $high
+    `groups` $groups attr-dict `:` functional-type(operands, results)
+  }];
+  let hasVerifier = 1;
+}
+
+def Graph_PoolKind : I32EnumAttr<"PoolKind", "how a window's elements combine", [
+    I32EnumAttrCase<"Max", 0, "max">, I32EnumAttrCase<"Avg", 1, "avg">,
+    I32EnumAttrCase<"Sum", 2, "sum">]> {
+  let cppNamespace = "::weir::graph";
+  let genSpecializedAttr = 0;
+}
+
+def Graph_PoolOp : Graph_ComputeOp<"pool"> {
+  let summary = "Maximum, mean or sum of each window of the spatial dimensions.";
+  let description = [{
+    `input` is `[N, C, X...]`, `output` `[N, C, O...]`, O as in `graph.conv` with
+    `window` for K. A mean divides by the number of the window's places, with
+    `excludePadding` by those inside. The gradient of a maximum goes to the first
+    element that attains it, as PyTorch's.
+
+    ```mlir
+    %y = graph.pool max %x window [2, 2] strides [2, 2] dilations [1, 1] low [0, 0] high [0, 0]
+        : (tensor<2x3x8x8xf32>) -> tensor<2x3x4x4xf32>
+    ```
+  }];
+  let arguments = (ins EnumAttr<Graph_Dialect, Graph_PoolKind, "pool_kind">:$kind, Weir_Tensor:$input,
+    DenseI64ArrayAttr:$window, DenseI64ArrayAttr:$strides, DenseI64ArrayAttr:$dilations,
+    DenseI64ArrayAttr:$low, DenseI64ArrayAttr:$high, UnitAttr:$excludePadding);
+  let results = (outs Weir_Tensor:$output);
+  let assemblyFormat = [{
+    `` $kind $input `window` $window `strides` $strides `dilations` $dilations `low` $low `high` $high
+    (`exclude_padding` $excludePadding^)? attr-dict `:` functional-type(operands, results)
+  }];
+  let hasVerifier = 1;
+}
+
 //===----------------------------------------------------------------------===//
 // Model ops
 //===----------------------------------------------------------------------===//
@@ -523,7 +776,8 @@ def Graph_EmbeddingGradOp : Graph_ComputeOp<"embedding_grad"> {
   let hasVerifier = 1;
 }
 
-def Graph_LayerNormOp : Graph_ComputeOp<"layer_norm"> {
+def Graph_LayerNormOp : Graph_ComputeOp<"layer_norm",
+    [DeclareOpInterfaceMethods<Graph_SplitProgramOpInterface>]> {
   let summary = "Normalises the last dimension to mean 0 and variance 1, then scales and shifts.";
   let description = [{
     `output = (input - mean) rstd scale + bias`, `rstd = 1 / sqrt(variance + epsilon)`,
@@ -541,7 +795,8 @@ def Graph_LayerNormOp : Graph_ComputeOp<"layer_norm"> {
   let hasVerifier = 1;
 }
 
-def Graph_RmsNormOp : Graph_ComputeOp<"rms_norm"> {
+def Graph_RmsNormOp : Graph_ComputeOp<"rms_norm",
+    [DeclareOpInterfaceMethods<Graph_SplitProgramOpInterface>]> {
   let summary = "Divides by the root mean square of the last dimension, then scales.";
   let description = [{
     `output = input rstd scale`, `rstd = 1 / sqrt(mean(input^2) + epsilon)`.
@@ -558,7 +813,8 @@ def Graph_RmsNormOp : Graph_ComputeOp<"rms_norm"> {
   let hasVerifier = 1;
 }
 
-def Graph_SoftmaxOp : Graph_ComputeOp<"softmax", [SameOperandsAndResultType]> {
+def Graph_SoftmaxOp : Graph_ComputeOp<"softmax", [SameOperandsAndResultType,
+    DeclareOpInterfaceMethods<Graph_SplitProgramOpInterface>]> {
   let summary = "Softmax over the last dimension.";
   let description = [{
     ```mlir
@@ -590,13 +846,17 @@ def Graph_RopeOp : Graph_ComputeOp<"rope"> {
   let hasVerifier = 1;
 }
 
-def Graph_AttentionOp : Graph_ComputeOp<"attention"> {
+def Graph_AttentionOp : Graph_ComputeOp<"attention",
+    [DeclareOpInterfaceMethods<Graph_SplitProgramOpInterface>]> {
   let summary = "Scaled dot-product attention with grouped-query heads.";
   let description = [{
     `query` is `[B, T, G, R, D]`: `G` key-value heads with `R` query heads each;
     `key` is `[B, S, G, D]`, `value` `[B, S, G, E]`; `output` is `[B, T, G, R, E]` and
     `lse` `[B, G, R, T]`, the logarithm of each row's sum of exponentials. With
-    `causal`, query `t` sees keys `s <= t`.
+    `causal`, query `t` sees keys `s <= t`; with `positions` (i32, one for each
+    query and one for each key) the keys whose position is at most its own, which
+    tokens in another order than the sequence's need. A row that sees no key is
+    0, its `lse` minus infinity.
 
     ```mlir
     %o, %lse = graph.attention %q, %k, %v scale 0.25 causal
@@ -605,13 +865,18 @@ def Graph_AttentionOp : Graph_ComputeOp<"attention"> {
     ```
   }];
   let arguments = (ins Weir_Tensor:$query, Weir_Tensor:$key, Weir_Tensor:$value,
+                       Variadic<Weir_Tensor>:$positions,
                        F64Attr:$scale, UnitAttr:$causal);
   let results = (outs Weir_Tensor:$output, Weir_Tensor:$lse);
-  let assemblyFormat = "$query `,` $key `,` $value `scale` $scale (`causal` $causal^)? attr-dict `:` functional-type(operands, results)";
+  let assemblyFormat = [{
+    $query `,` $key `,` $value (`positions` `(` $positions^ `)`)? `scale` $scale
+    (`causal` $causal^)? attr-dict `:` functional-type(operands, results)
+  }];
   let hasVerifier = 1;
 }
 
-def Graph_AttentionGradOp : Graph_ComputeOp<"attention_grad"> {
+def Graph_AttentionGradOp : Graph_ComputeOp<"attention_grad",
+    [DeclareOpInterfaceMethods<Graph_SplitProgramOpInterface>]> {
   let summary = "Gradients of attention with respect to query, key and value.";
   let description = [{
     Recomputes the probabilities from `lse`: `P = exp(scale Q K^T - lse)`,
@@ -624,11 +889,12 @@ def Graph_AttentionGradOp : Graph_ComputeOp<"attention_grad"> {
   }];
   let arguments = (ins Weir_Tensor:$query, Weir_Tensor:$key, Weir_Tensor:$value,
     Weir_Tensor:$output, Weir_Tensor:$lse, Weir_Tensor:$outputGradient,
-    F64Attr:$scale, UnitAttr:$causal);
+    Variadic<Weir_Tensor>:$positions, F64Attr:$scale, UnitAttr:$causal);
   let results = (outs Weir_Tensor:$queryGradient, Weir_Tensor:$keyGradient,
                       Weir_Tensor:$valueGradient);
   let assemblyFormat = [{
-    $query `,` $key `,` $value `,` $output `,` $lse `,` $outputGradient `scale` $scale
+    $query `,` $key `,` $value `,` $output `,` $lse `,` $outputGradient
+    (`positions` `(` $positions^ `)`)? `scale` $scale
     (`causal` $causal^)? attr-dict `:` functional-type(operands, results)
   }];
   let hasVerifier = 1;
@@ -654,7 +920,8 @@ def Graph_DropoutOp : Graph_ComputeOp<"dropout", [Graph_SiteOpInterface]> {
   let hasVerifier = 1;
 }
 
-def Graph_CrossEntropyOp : Graph_ComputeOp<"cross_entropy"> {
+def Graph_CrossEntropyOp : Graph_ComputeOp<"cross_entropy",
+    [DeclareOpInterfaceMethods<Graph_SplitProgramOpInterface>]> {
   let summary = "Softmax cross-entropy over the last dimension against integer labels.";
   let description = [{
     `lse = log sum_v exp(logits_v)`; `loss = lse - logits[label]`, and 0 where

@@ -240,6 +240,28 @@ LogicalResult ScatterAddOp::verify() {
                       getUpdates());
 }
 
+LogicalResult TakeOp::verify() {
+  return verifyTake(*this, "input", getInput(), getIndices(), getDim(),
+                    getAlong(), "output", getOutput());
+}
+
+LogicalResult PutAddOp::verify() {
+  return verifyTake(*this, "output", getOutput(), getIndices(), getDim(),
+                    getAlong(), "updates", getUpdates());
+}
+
+LogicalResult ScanOp::verify() {
+  if (getCombiner() != Combiner::Sum && getCombiner() != Combiner::Prod)
+    return emitOpError("expects the combiner 'sum' or 'prod', got '")
+           << stringifyCombiner(getCombiner()) << "'";
+  return verifyScan(*this, getInput(), getDim(), getOutput());
+}
+
+LogicalResult SortOp::verify() {
+  return verifySort(*this, getInput(), getDim(), getValues(), getIndices(),
+                    /*whole=*/true);
+}
+
 LogicalResult ReshapeOp::verify() {
   return verifyReshape(*this, getInput(), getOutput());
 }

@@ -17,7 +17,7 @@ def Kernel_Dialect : Dialect {
   let summary = "Structured pieces, and the kernels that are made of them";
   let description = [{
     Two layers. *Structured pieces* (`generic`, `gather`, `scatter_add`,
-    `reshape`, `transpose`, `slice`, `concat`, `constant`) are what every
+    `take`, `put_add`, `scan`, `sort`, `reshape`, `transpose`, `slice`, `concat`, `constant`) are what every
     `graph` op expands to; sharding signatures, the cost model and code all
     derive from them. *Program ops* (`func`, `launch`, `contract`, `view`,
     `empty`) are what a step consists of after the `kernels` phase, in
@@ -34,8 +34,10 @@ def Kernel_CombinerNone : I32EnumAttrCase<"None", 0, "none">;
 def Kernel_CombinerSum : I32EnumAttrCase<"Sum", 1, "sum">;
 def Kernel_CombinerMax : I32EnumAttrCase<"Max", 2, "max">;
 def Kernel_CombinerMin : I32EnumAttrCase<"Min", 3, "min">;
+def Kernel_CombinerProd : I32EnumAttrCase<"Prod", 4, "prod">;
 def Kernel_Combiner : I32EnumAttr<"Combiner", "how contributions of a reduction combine",
-    [Kernel_CombinerNone, Kernel_CombinerSum, Kernel_CombinerMax, Kernel_CombinerMin]> {
+    [Kernel_CombinerNone, Kernel_CombinerSum, Kernel_CombinerMax, Kernel_CombinerMin,
+     Kernel_CombinerProd]> {
   let cppNamespace = "::weir::kernel";
   let genSpecializedAttr = 0;
 }
@@ -50,7 +52,7 @@ def Kernel_GenericOp : Kernel_Op<"generic", [Pure, SingleBlock, IsolatedFromAbov
     For every point of the iteration domain the body gets one scalar of each
     input, read through its index map, and yields one scalar for each result.
     With combiner `none` a result has one writer for every element. With `sum`,
-    `max` or `min` the yielded scalars of all points that map to an element are
+    `max`, `min` or `prod` the yielded scalars of all points that map to an element are
     combined; the loops that do not appear in the result's map are its
     reduction loops. All results of one piece share the combiner.
 
@@ -161,6 +163,81 @@ def Kernel_ScatterAddOp : Kernel_Op<"scatter_add", [Pure]> {
   let arguments = (ins Weir_Tensor:$indices, Weir_Tensor:$updates);
   let results = (outs Weir_Tensor:$output);
   let assemblyFormat = "$indices `,` $updates attr-dict `:` functional-type(operands, results)";
+  let hasVerifier = 1;
+}
+
+def Kernel_TakeOp : Kernel_Op<"take", [Pure]> {
+  let summary = "Slices along a dimension by index: `out[p..., i..., q...] = in[p..., indices[i...], q...]`.";
+  let description = [{
+    `p` are the dims before `dim`, `q` those behind. With `along` there is an index
+    for each element: `out[p..., j, q...] = in[p..., indices[p..., j, q...], q...]`.
+    Indices are logical. What lies outside the (local) operand reads zero, so
+    that taking from an operand split along `dim` gives a partial sum.
+
+    ```mlir
+    %y = kernel.take %x, %i dim 1 : (tensor<4x6x8xf32>, tensor<3xi32>) -> tensor<4x3x8xf32>
+    ```
+  }];
+  let arguments = (ins Weir_Tensor:$input, Weir_Tensor:$indices, I64Attr:$dim, UnitAttr:$along);
+  let results = (outs Weir_Tensor:$output);
+  let assemblyFormat = [{
+    $input `,` $indices `dim` $dim (`along` $along^)? attr-dict `:` functional-type(operands, results)
+  }];
+  let hasVerifier = 1;
+}
+
+def Kernel_PutAddOp : Kernel_Op<"put_add", [Pure]> {
+  let summary = "The transpose of `take`: sums of the updates by index along a dimension.";
+  let description = [{
+    `out[p..., n, q...]` is the sum of `updates[p..., i..., q...]` where `indices[i...]`
+    is `n`, or with `along` of `updates[p..., j, q...]` where `indices[p..., j, q...]` is.
+    Sums in the order of the updates. An index outside the (local) result is
+    ignored.
+
+    ```mlir
+    %y = kernel.put_add %i, %u dim 1 : (tensor<3xi32>, tensor<4x3x8xf32>) -> tensor<4x6x8xf32>
+    ```
+  }];
+  let arguments = (ins Weir_Tensor:$indices, Weir_Tensor:$updates, I64Attr:$dim, UnitAttr:$along);
+  let results = (outs Weir_Tensor:$output);
+  let assemblyFormat = [{
+    $indices `,` $updates `dim` $dim (`along` $along^)? attr-dict `:` functional-type(operands, results)
+  }];
+  let hasVerifier = 1;
+}
+
+def Kernel_ScanOp : Kernel_Op<"scan", [Pure]> {
+  let summary = "Running sums or products along a dimension.";
+  let description = [{
+    `out[i]` combines all `in[j]` with `j <= i`, with `exclusive` `j < i`; with
+    `reverse` `j >= i` (`j > i`). The dimension is whole.
+
+    ```mlir
+    %y = kernel.scan sum %x dim 1 reverse : (tensor<4x6xf32>) -> tensor<4x6xf32>
+    ```
+  }];
+  let arguments = (ins EnumAttr<Kernel_Dialect, Kernel_Combiner, "combiner">:$combiner,
+    Weir_Tensor:$input, I64Attr:$dim, UnitAttr:$reverse, UnitAttr:$exclusive);
+  let results = (outs Weir_Tensor:$output);
+  let assemblyFormat = [{
+    `` $combiner $input `dim` $dim (`reverse` $reverse^)? (`exclusive` $exclusive^)? attr-dict
+    `:` functional-type(operands, results)
+  }];
+  let hasVerifier = 1;
+}
+
+def Kernel_SortOp : Kernel_Op<"sort", [Pure]> {
+  let summary = "The elements along a dimension in order, and where each came from.";
+  let description = [{
+    Stable; NaN is larger than every number. The dimension is whole.
+
+    ```mlir
+    %v, %i = kernel.sort %x dim 1 descending : (tensor<4x6xf32>) -> (tensor<4x6xf32>, tensor<4x6xi32>)
+    ```
+  }];
+  let arguments = (ins Weir_Tensor:$input, I64Attr:$dim, UnitAttr:$descending);
+  let results = (outs Weir_Tensor:$values, Weir_Tensor:$indices);
+  let assemblyFormat = "$input `dim` $dim (`descending` $descending^)? attr-dict `:` functional-type(operands, results)";
   let hasVerifier = 1;
 }
 

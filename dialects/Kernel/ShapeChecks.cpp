@@ -181,6 +181,70 @@ LogicalResult kernel::verifyGather(Operation *op, StringRef tableName,
   return expectShape(op, outputName, output, shape);
 }
 
+LogicalResult kernel::verifyTake(Operation *op, StringRef inputName,
+                                 Value input, Value indices, int64_t dim,
+                                 bool along, StringRef outputName,
+                                 Value output) {
+  RankedTensorType from = typeOf(input);
+  if (failed(expectDim(op, "dim", dim, from.getRank())) ||
+      failed(expectInteger(op, "indices", indices)) ||
+      failed(expectElementType(op, outputName, output, from.getElementType())))
+    return failure();
+  if (along) {
+    if (failed(expectRank(op, "indices", indices, from.getRank())))
+      return failure();
+    SmallVector<int64_t> shape(from.getShape());
+    shape[dim] = typeOf(indices).getDimSize(dim);
+    if (failed(expectShape(op, "indices", indices, shape)))
+      return failure();
+    return expectShape(op, outputName, output, shape);
+  }
+  SmallVector<int64_t> shape(from.getShape().take_front(dim));
+  llvm::append_range(shape, typeOf(indices).getShape());
+  llvm::append_range(shape, from.getShape().drop_front(dim + 1));
+  return expectShape(op, outputName, output, shape);
+}
+
+/// `value` holds floating-point numbers or integers of more than one bit.
+static LogicalResult expectNumbers(Operation *op, StringRef what, Value value) {
+  if (isa<FloatType>(typeOf(value).getElementType()))
+    return success();
+  return kernel::expectInteger(op, what, value);
+}
+
+LogicalResult kernel::verifyScan(Operation *op, Value input, int64_t dim,
+                                 Value output) {
+  RankedTensorType from = typeOf(input);
+  if (failed(expectDim(op, "dim", dim, from.getRank())) ||
+      failed(expectNumbers(op, "input", input)) ||
+      failed(expectElementType(op, "output", output, from.getElementType())))
+    return failure();
+  return expectShape(op, "output", output, from.getShape());
+}
+
+LogicalResult kernel::verifySort(Operation *op, Value input, int64_t dim,
+                                 Value values, Value indices, bool whole) {
+  RankedTensorType from = typeOf(input);
+  if (failed(expectDim(op, "dim", dim, from.getRank())) ||
+      failed(expectNumbers(op, "input", input)) ||
+      failed(expectElementType(op, "values", values, from.getElementType())) ||
+      failed(expectInteger(op, "indices", indices)) ||
+      failed(expectRank(op, "values", values, from.getRank())))
+    return failure();
+  SmallVector<int64_t> shape(from.getShape());
+  if (!whole) {
+    int64_t count = typeOf(values).getDimSize(dim);
+    if (count > shape[dim])
+      return op->emitOpError("expects at most ")
+             << shape[dim] << " values, as the operand has in dim " << dim
+             << ", got " << count;
+    shape[dim] = count;
+  }
+  if (failed(expectShape(op, "values", values, shape)))
+    return failure();
+  return expectShape(op, "indices", indices, shape);
+}
+
 LogicalResult kernel::verifyConstant(Operation *op, Attribute value) {
   if (isa<ElementsAttr>(value))
     return success();

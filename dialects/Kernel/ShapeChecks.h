@@ -46,6 +46,21 @@ llvm::LogicalResult verifyGather(mlir::Operation *op, llvm::StringRef tableName,
                                  mlir::Value table, mlir::Value indices,
                                  llvm::StringRef outputName,
                                  mlir::Value output);
+/// `output[p..., i..., q...] = input[p..., indices[i...], q...]` with `p` the
+/// dims before `dim`, or with `along` one index for each element of the
+/// output; also the shapes of its transpose.
+llvm::LogicalResult verifyTake(mlir::Operation *op, llvm::StringRef inputName,
+                               mlir::Value input, mlir::Value indices,
+                               int64_t dim, bool along,
+                               llvm::StringRef outputName, mlir::Value output);
+/// `output` has the type of `input`, which has numbers and the dim `dim`.
+llvm::LogicalResult verifyScan(mlir::Operation *op, mlir::Value input,
+                               int64_t dim, mlir::Value output);
+/// `values` and `indices` have the shape of `input` but for `dim`, where they
+/// have at most as many elements.
+llvm::LogicalResult verifySort(mlir::Operation *op, mlir::Value input,
+                               int64_t dim, mlir::Value values,
+                               mlir::Value indices, bool whole);
 /// A constant's value holds elements (dense or resource) of a tensor type.
 llvm::LogicalResult verifyConstant(mlir::Operation *op, mlir::Attribute value);
 

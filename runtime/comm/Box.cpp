@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "runtime/comm/Box.h"
 
+#include "runtime/comm/Rows.h"
+
 #include <algorithm>
-#include <cstring>
 
 namespace weir::comm {
 namespace {
@@ -13,85 +14,68 @@ using plan::DType;
 template <typename T>
 void copyElements(const Box &box, int64_t begin, int64_t end, const void *from,
                   void *to) {
+  bool streaming =
+      (end - begin) * static_cast<int64_t>(sizeof(T)) >= streamingBytes;
   forRows(box, begin, end,
           [&](int64_t source, int64_t target, int64_t count, int64_t fromStride,
               int64_t toStride) {
             const T *in = static_cast<const T *>(from) + source;
             T *out = static_cast<T *>(to) + target;
             if (fromStride == 1 && toStride == 1) {
-              std::memcpy(out, in, count * sizeof(T));
+              copyRow(out, in, count * sizeof(T), streaming);
               return;
             }
             for (int64_t i = 0; i < count; ++i)
               out[i * toStride] = in[i * fromStride];
           });
+  if (streaming)
+    fenceRows();
 }
 
-struct SumOf {
-  // Integers wrap around, as they do in generated code.
-  static float apply(float x, float y) { return x + y; }
-  static int32_t apply(int32_t x, int32_t y) {
-    return static_cast<int32_t>(static_cast<uint32_t>(x) +
-                                static_cast<uint32_t>(y));
-  }
-};
-struct MaxOf {
-  // NaN wins from either side: a broken value must not vanish in a maximum.
-  static float apply(float x, float y) { return x > y || x != x ? x : y; }
-  static int32_t apply(int32_t x, int32_t y) { return x > y ? x : y; }
-};
-struct MinOf {
-  static float apply(float x, float y) { return x < y || x != x ? x : y; }
-  static int32_t apply(int32_t x, int32_t y) { return x < y ? x : y; }
-};
-
+/// Rows of any strides; contiguous ones go to reduceRow.
 template <typename T, typename Op>
-void reduceElements(const Box &box, int64_t begin, int64_t end,
-                    const void *const *sources, size_t numSources, void *to) {
-  // The destination may be a source (in place): results gather in a block that
-  // stays in the first-level cache and are stored when all sources were read.
+void reduceElements(const Box &box, int64_t begin, int64_t end, DType type,
+                    Combiner combiner, const void *const *sources,
+                    size_t numSources, void *to) {
+  // As in reduceRow, the destination may be a source.
   constexpr int64_t block = 1024;
   alignas(64) T sums[block];
   forRows(box, begin, end,
           [&](int64_t source, int64_t target, int64_t count, int64_t fromStride,
               int64_t toStride) {
+            if (fromStride == 1 && toStride == 1)
+              return reduceRow(type, combiner, sources, numSources, source,
+                               count, static_cast<T *>(to) + target);
             for (int64_t done = 0; done < count; done += block) {
               int64_t size = std::min(block, count - done);
               for (size_t s = 0; s < numSources; ++s) {
                 const T *in = static_cast<const T *>(sources[s]) + source +
                               done * fromStride;
-                if (s == 0 && fromStride == 1)
-                  std::memcpy(sums, in, size * sizeof(T));
-                else if (s == 0)
-                  for (int64_t i = 0; i < size; ++i)
-                    sums[i] = in[i * fromStride];
-                else if (fromStride == 1)
-                  for (int64_t i = 0; i < size; ++i)
-                    sums[i] = Op::apply(sums[i], in[i]);
-                else
-                  for (int64_t i = 0; i < size; ++i)
-                    sums[i] = Op::apply(sums[i], in[i * fromStride]);
+                for (int64_t i = 0; i < size; ++i)
+                  sums[i] = s == 0 ? in[i * fromStride]
+                                   : Op::apply(sums[i], in[i * fromStride]);
               }
               T *out = static_cast<T *>(to) + target + done * toStride;
-              if (toStride == 1)
-                std::memcpy(out, sums, size * sizeof(T));
-              else
-                for (int64_t i = 0; i < size; ++i)
-                  out[i * toStride] = sums[i];
+              for (int64_t i = 0; i < size; ++i)
+                out[i * toStride] = sums[i];
             }
           });
 }
 
 template <typename T>
 void reduceWith(Combiner combiner, const Box &box, int64_t begin, int64_t end,
-                const void *const *sources, size_t numSources, void *to) {
+                DType type, const void *const *sources, size_t numSources,
+                void *to) {
   switch (combiner) {
   case Combiner::Sum:
-    return reduceElements<T, SumOf>(box, begin, end, sources, numSources, to);
+    return reduceElements<T, SumOf>(box, begin, end, type, combiner, sources,
+                                    numSources, to);
   case Combiner::Max:
-    return reduceElements<T, MaxOf>(box, begin, end, sources, numSources, to);
+    return reduceElements<T, MaxOf>(box, begin, end, type, combiner, sources,
+                                    numSources, to);
   case Combiner::Min:
-    return reduceElements<T, MinOf>(box, begin, end, sources, numSources, to);
+    return reduceElements<T, MinOf>(box, begin, end, type, combiner, sources,
+                                    numSources, to);
   }
 }
 
@@ -99,13 +83,12 @@ void reduceWith(Combiner combiner, const Box &box, int64_t begin, int64_t end,
 
 Interval intervalOf(int64_t size, const std::vector<int> &axes, int64_t unit,
                     const std::vector<plan::MeshAxis> &mesh,
-                    const std::vector<int64_t> &coordinates) {
+                    const std::vector<int64_t> &coordinates, int64_t shift) {
   using plan::ScalarExpr;
-  return {
-      plan::evaluate({ScalarExpr::Kind::Offset, size, axes, unit}, mesh,
-                     coordinates),
-      plan::evaluate({ScalarExpr::Kind::Extent, size, axes, unit}, mesh,
-                     coordinates)};
+  return {plan::evaluate({ScalarExpr::Kind::Offset, size, axes, unit, shift},
+                         mesh, coordinates),
+          plan::evaluate({ScalarExpr::Kind::Extent, size, axes, unit, shift},
+                         mesh, coordinates)};
 }
 
 void Box::coalesce() {
@@ -151,9 +134,10 @@ void reduceBox(const Box &box, int64_t begin, int64_t end, DType type,
                Combiner combiner, const void *const *sources, size_t numSources,
                void *to) {
   if (type == DType::F32)
-    reduceWith<float>(combiner, box, begin, end, sources, numSources, to);
+    reduceWith<float>(combiner, box, begin, end, type, sources, numSources, to);
   else
-    reduceWith<int32_t>(combiner, box, begin, end, sources, numSources, to);
+    reduceWith<int32_t>(combiner, box, begin, end, type, sources, numSources,
+                        to);
 }
 
 bool canReduce(DType type) { return type == DType::F32 || type == DType::I32; }

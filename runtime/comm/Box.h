@@ -22,10 +22,10 @@ struct Interval {
 };
 
 /// The interval of a dimension of `size` split over `axes`, in runs of `unit`
-/// elements, at `coordinates`.
+/// elements, at `coordinates`, or `shift` places on from there.
 Interval intervalOf(int64_t size, const std::vector<int> &axes, int64_t unit,
                     const std::vector<plan::MeshAxis> &mesh,
-                    const std::vector<int64_t> &coordinates);
+                    const std::vector<int64_t> &coordinates, int64_t shift = 0);
 
 /// One dimension of a box, its strides in elements of the source and of the
 /// destination.

@@ -58,7 +58,8 @@ std::vector<Interval> blockOf(const Plan &plan, const Collective &collective,
   for (const CollectiveDim &dim : collective.dims)
     block.push_back(intervalOf(dim.logical, out ? dim.outAxes : dim.inAxes,
                                out ? dim.outUnit : dim.inUnit,
-                               plan.mesh, coordinates));
+                               plan.mesh, coordinates,
+                               out ? dim.outShift : dim.inShift));
   return block;
 }
 

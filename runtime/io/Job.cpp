@@ -258,14 +258,12 @@ private:
       std::optional<Strategy> strategy = defaultStrategy(axis.name);
       for (const auto &[name, word] : raw.strategy)
         if (name == axis.name)
-          for (const Choice<Strategy> &choice : strategyNames)
-            if (word == choice.name)
-              strategy = choice.value;
+          strategy = parseStrategy(word);
       if (!strategy)
         problems.push_back(
             {jsonPath("strategy", axis.name),
-             "is required, because the axis has no default; one of none, data, "
-             "megatron"});
+             "is required, because the axis has no default; one of " +
+                 join(strategyWords(), ", ")});
       job.strategies.push_back(strategy.value_or(Strategy::None));
     }
     for (const auto &entry : raw.strategy)
@@ -435,14 +433,6 @@ std::string formatMesh(const std::vector<MeshAxis> &mesh) {
   for (const MeshAxis &axis : mesh)
     parts.push_back(axis.name + "=" + std::to_string(axis.size));
   return join(parts, ",");
-}
-
-std::optional<Strategy> defaultStrategy(std::string_view axis) {
-  if (axis == "dp")
-    return Strategy::Data;
-  if (axis == "tp")
-    return Strategy::Megatron;
-  return std::nullopt;
 }
 
 } // namespace weir

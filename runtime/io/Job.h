@@ -3,6 +3,7 @@
 #define WEIR_RUNTIME_IO_JOB_H
 
 #include "runtime/base/Status.h"
+#include "runtime/io/Strategy.h"
 
 #include <cstdint>
 #include <optional>
@@ -85,8 +86,6 @@ struct JobData {
     return validationEvery > 0 || !validationPath.empty();
   }
 };
-
-enum class Strategy { None, Data, Megatron };
 
 /// Layouts of the variables whose name matches `match`, by mesh axis. Of
 /// several that match a variable, the first that names the axis counts.
@@ -225,9 +224,6 @@ std::string jobExample();
 StatusOr<std::vector<MeshAxis>> parseMesh(std::string_view text);
 /// The inverse of `parseMesh`.
 std::string formatMesh(const std::vector<MeshAxis> &mesh);
-
-/// The strategy of an axis by its name: "dp" data, "tp" megatron.
-std::optional<Strategy> defaultStrategy(std::string_view axis);
 
 } // namespace weir
 

@@ -321,9 +321,8 @@ std::string writeJob(const Job &job) {
   if (job.data.hasValidation())
     raw.evaluateData = "validation";
   for (size_t i = 0; i < job.mesh.size() && i < job.strategies.size(); ++i)
-    for (const Choice<Strategy> &choice : strategyNames)
-      if (choice.value == job.strategies[i])
-        raw.strategy.emplace_back(job.mesh[i].name, choice.name);
+    raw.strategy.emplace_back(job.mesh[i].name,
+                              strategyName(job.strategies[i]));
   JobWriter writer(job);
   writer.begin();
   visitJob(writer, copy, raw);

@@ -49,10 +49,6 @@ inline constexpr Choice<ScheduleKind> scheduleKinds[] = {
     {"constant", ScheduleKind::Constant},
     {"cosine", ScheduleKind::Cosine},
     {"linear", ScheduleKind::Linear}};
-inline constexpr Choice<Strategy> strategyNames[] = {
-    {"none", Strategy::None},
-    {"data", Strategy::Data},
-    {"megatron", Strategy::Megatron}};
 inline constexpr Choice<Precision> precisions[] = {{"f32", Precision::F32}};
 
 /// What the file says where it is not what `Job` holds.
@@ -193,11 +189,16 @@ template <typename Visitor> void visitJob(Visitor &v, Job &job, Raw &raw) {
   v.text("mesh", raw.mesh, Optional,
          "Devices as named axes, the slowest-varying first: `dp=2,tp=2`. One "
          "device by default.");
-  v.map("strategy", raw.strategy, {"none", "data", "megatron"},
-        "How an axis is used, by axis name: `data` splits the batch, "
-        "`megatron` splits the matrices of attention and MLP and the "
-        "vocabulary, `none` leaves it to `layouts`. `dp` is data and `tp` is "
-        "megatron by default; other axes must be named.");
+  v.map("strategy", raw.strategy, strategyWords(),
+        "How an axis is used, by axis name. `data` splits the batch; `zero1`, "
+        "`zero2`, `zero3` do and split optimizer state, gradients too, "
+        "parameters too. `megatron` splits the matrices of attention and MLP "
+        "and the vocabulary, `megatron-sp` the sequence between them as well, "
+        "`redco` matrices by two rules for any model. `ulysses`, `context` and "
+        "`ring` split sequences and differ in attention. `search` lets the "
+        "planner choose; `none` leaves the axis to `layouts`. `dp` is data and "
+        "`tp` is megatron by default; other axes must be named. See "
+        "[parallelism](../parallelism.md).");
   v.list(
       "layouts", job.layouts,
       "Layouts of variables against the strategy; of several that match, the "

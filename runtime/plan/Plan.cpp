@@ -37,8 +37,22 @@ int64_t evaluate(const ScalarExpr &expr, const std::vector<MeshAxis> &mesh,
   if (expr.kind == ScalarExpr::Kind::Constant)
     return expr.size;
   int64_t extent = expr.size / expr.unit, offset = 0;
+  // Coordinates as one number, which a shift moves on.
+  int64_t place = 0, places = 1;
+  if (expr.shift != 0) {
+    for (int axis : expr.axes) {
+      place = place * mesh[axis].size + coordinates[axis];
+      places *= mesh[axis].size;
+    }
+    place = (place + expr.shift) % places;
+  }
   for (int axis : expr.axes) {
     int64_t parts = mesh[axis].size, coordinate = coordinates[axis];
+    if (expr.shift != 0) {
+      places /= parts;
+      coordinate = place / places;
+      place %= places;
+    }
     int64_t share = extent / parts, longer = extent % parts;
     offset += coordinate * share + std::min(coordinate, longer);
     extent = share + (coordinate < longer ? 1 : 0);
@@ -51,12 +65,15 @@ int64_t largestValue(const ScalarExpr &expr,
   if (expr.kind == ScalarExpr::Kind::Constant)
     return expr.size;
   // The first coordinates are never shorter than others and the last ones never
-  // start earlier, whatever the outer splits left.
+  // start earlier, whatever the outer splits left; a shift only changes whose
+  // they are.
   std::vector<int64_t> coordinates(mesh.size(), 0);
   if (expr.kind == ScalarExpr::Kind::Offset)
     for (size_t i = 0; i < mesh.size(); ++i)
       coordinates[i] = mesh[i].size - 1;
-  return evaluate(expr, mesh, coordinates);
+  ScalarExpr own = expr;
+  own.shift = 0;
+  return evaluate(own, mesh, coordinates);
 }
 
 std::vector<int64_t> rankCoordinates(int64_t rank,

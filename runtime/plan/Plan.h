@@ -33,17 +33,20 @@ struct MeshAxis {
 /// dimension of `size` elements split over `axes` in order (each split gives
 /// the first `n mod k` coordinates one element more) has, at these coordinates,
 /// an extent and an offset; `Constant` is `size` itself. Splits hand out runs of
-/// `unit` elements, which divides `size`.
+/// `unit` elements, which divides `size`. With a `shift` they are those of the
+/// coordinates that many places on: the coordinates on `axes` as one number,
+/// row-major, modulo their product.
 struct ScalarExpr {
   enum class Kind { Constant, Extent, Offset };
   Kind kind = Kind::Constant;
   int64_t size = 0;
   std::vector<int> axes; // mesh axis indices, outermost split first
   int64_t unit = 1;
+  int64_t shift = 0;
 
   bool operator==(const ScalarExpr &other) const {
     return kind == other.kind && size == other.size && axes == other.axes &&
-           unit == other.unit;
+           unit == other.unit && shift == other.shift;
   }
 };
 
@@ -119,11 +122,14 @@ struct CollectiveDim {
   int64_t logical = 0;
   std::vector<int> inAxes, outAxes; // mesh axes splitting the dim before, after
   int64_t inStride = 0, outStride = 0;
-  int64_t inUnit = 1, outUnit = 1; // elements that stay together
+  int64_t inUnit = 1, outUnit = 1;   // elements that stay together
+  int64_t inShift = 0, outShift = 0; // of the coordinates, as in ScalarExpr
 };
 
 struct Collective {
-  enum class Op { AllReduce, AllGather, ReduceScatter, AllToAll };
+  /// Exchange is the general form of gather and all-to-all: any splits before,
+  /// any after.
+  enum class Op { AllReduce, AllGather, ReduceScatter, AllToAll, Exchange };
   Op op = Op::AllReduce;
   Combiner combiner = Combiner::Sum; // AllReduce, ReduceScatter
   std::vector<int> axes;             // mesh axes of the group, outermost first

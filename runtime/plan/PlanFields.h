@@ -23,7 +23,8 @@ WEIR_ENUM_NAMES(Segment::Kind, {Segment::Kind::Parameters, "parameters"},
 WEIR_ENUM_NAMES(Collective::Op, {Collective::Op::AllReduce, "all-reduce"},
                 {Collective::Op::AllGather, "all-gather"},
                 {Collective::Op::ReduceScatter, "reduce-scatter"},
-                {Collective::Op::AllToAll, "all-to-all"});
+                {Collective::Op::AllToAll, "all-to-all"},
+                {Collective::Op::Exchange, "exchange"});
 WEIR_ENUM_NAMES(Action::Kind, {Action::Kind::Kernel, "kernel"},
                 {Action::Kind::Contract, "contract"},
                 {Action::Kind::Collective, "collective"},
@@ -55,6 +56,7 @@ template <typename A> void fields(A &a, ScalarExpr &x) {
   a.required("size", x.size);
   a.optional("axes", x.axes, {});
   a.optional("unit", x.unit, 1);
+  a.optional("shift", x.shift, 0);
 }
 template <typename A> void fields(A &a, DimLayout &x) {
   a.required("size", x.size);
@@ -108,6 +110,8 @@ template <typename A> void fields(A &a, CollectiveDim &x) {
   a.required("outStride", x.outStride);
   a.optional("inUnit", x.inUnit, 1);
   a.optional("outUnit", x.outUnit, 1);
+  a.optional("inShift", x.inShift, 0);
+  a.optional("outShift", x.outShift, 0);
 }
 template <typename A> void fields(A &a, Collective &x) {
   a.required("op", x.op);

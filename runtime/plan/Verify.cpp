@@ -136,6 +136,15 @@ private:
     return false;
   }
 
+  bool checkShift(int64_t shift, const std::vector<int> &axes,
+                  const std::string &where) {
+    if (shift >= 0 && (shift == 0 || !axes.empty()))
+      return true;
+    error(where + ": shift " + std::to_string(shift) +
+          " expects mesh axes and no negative number");
+    return false;
+  }
+
   bool usesTime(const std::vector<int> &axes) const {
     return std::find(axes.begin(), axes.end(), timeAxis) != axes.end();
   }
@@ -271,7 +280,8 @@ private:
     if (scalar.size < 0 || scalar.size > maxSize)
       error(where + ": size out of range");
     if (!checkAxes(scalar.axes, where) ||
-        !checkUnit(scalar.size, scalar.unit, where))
+        !checkUnit(scalar.size, scalar.unit, where) ||
+        !checkShift(scalar.shift, scalar.axes, where))
       return;
     if (usesTime(scalar.axes) && entry.microBatches != timeSize)
       error(where + ": depends on the micro-batch axis of size " +
@@ -338,7 +348,28 @@ private:
       if (collective.op == Collective::Op::AllReduce &&
           dim.inAxes != dim.outAxes)
         error(where + ": an all-reduce keeps its layout");
+      if (collective.op == Collective::Op::Exchange)
+        checkExchanged(collective, dim, where);
     }
+  }
+
+  /// All axes behind the splits that a dimension keeps must be exchanged over:
+  /// otherwise the group does not hold what a rank lacks.
+  void checkExchanged(const Collective &collective, const CollectiveDim &dim,
+                      const std::string &where) {
+    size_t same = 0;
+    if (dim.inUnit == dim.outUnit && dim.inShift == dim.outShift)
+      while (same < dim.inAxes.size() && same < dim.outAxes.size() &&
+             dim.inAxes[same] == dim.outAxes[same])
+        ++same;
+    for (const std::vector<int> *axes : {&dim.inAxes, &dim.outAxes})
+      for (size_t i = same; i < axes->size(); ++i)
+        if (std::find(collective.axes.begin(), collective.axes.end(),
+                      (*axes)[i]) == collective.axes.end())
+          return error(where + ": exchanges a dimension whose split over mesh "
+                               "axis '" +
+                       plan.mesh[(*axes)[i]].name +
+                       "' changes, but not over that axis");
   }
 
   void checkActors(const Entry &entry) {
@@ -497,6 +528,9 @@ private:
     const Collective &collective = entry.collectives[action.collective];
     std::vector<std::pair<int64_t, int64_t>> in, out;
     for (const CollectiveDim &dim : collective.dims) {
+      if (!checkShift(dim.inShift, dim.inAxes, where) ||
+          !checkShift(dim.outShift, dim.outAxes, where))
+        return;
       if (!perMicroBatch && timeSize > 1 &&
           (usesTime(dim.inAxes) || usesTime(dim.outAxes)))
         return error(where + ": fires once a step, but its collective depends "

@@ -28,6 +28,9 @@ void declareFlags(CommandLine &line, CompileFlags &flags) {
             "parts into which a step's batch is cut");
   line.flag("strategy", &flags.strategy, "LIST",
             "how axes are used: dp:data,tp:megatron (or none)");
+  line.flag("cluster", &flags.options.cluster, "FILE",
+            "what the devices and their links are, for costs (docs/cluster.md); "
+            "default: the devices are threads of one process");
   line.flag("layout", &flags.layouts, "GLOB:AXIS:LAYOUT",
             "layout of variables on an axis: 'h.*.mlp.*:tp:S(0)'");
   line.flag("batch", &flags.batch, "N", "sequences a step (default 1)");
@@ -53,6 +56,9 @@ void declareFlags(CommandLine &line, CompileFlags &flags) {
             "write the IR after each phase there, with an index");
   line.flag("report", &flags.options.report, "FILE",
             "write decisions, memory and communication as JSON there");
+  line.flag("explain", &flags.options.explain,
+            "put into artifact and report why tensors lie as they do (weir "
+            "inspect --sharding)");
   line.flag("verbose", &flags.verbose, "print the time of each phase");
   line.epilogue(
       "Exit codes: 0 compiled, 1 diagnostics, 2 command line, 3 input "

@@ -52,6 +52,8 @@ const char *opName(Collective::Op op) {
     return "reduce_scatter";
   case Collective::Op::AllToAll:
     return "all_to_all";
+  case Collective::Op::Exchange:
+    return "exchange";
   }
   return "";
 }
@@ -125,6 +127,23 @@ int64_t shardSize(int64_t size, const std::vector<int> &axes,
   return size;
 }
 
+/// What every rank holds of its new shard before an exchange: nothing, where
+/// the two splits of a dimension go different ways.
+int64_t keptBytes(const Collective &collective,
+                  const std::vector<plan::MeshAxis> &mesh) {
+  int64_t bytes = byteSize(collective.dtype);
+  for (const plan::CollectiveDim &dim : collective.dims) {
+    size_t both = std::min(dim.inAxes.size(), dim.outAxes.size());
+    if (both && (dim.inUnit != dim.outUnit || dim.inShift != dim.outShift ||
+                 !std::equal(dim.inAxes.begin(), dim.inAxes.begin() + both,
+                             dim.outAxes.begin())))
+      return 0;
+    bytes *= std::min(shardSize(dim.logical, dim.inAxes, mesh),
+                      shardSize(dim.logical, dim.outAxes, mesh));
+  }
+  return bytes;
+}
+
 std::vector<CollectiveInfo> collectivesOf(const Plan &plan,
                                           const Entry &entry) {
   std::vector<CollectiveInfo> infos(entry.collectives.size());
@@ -152,6 +171,9 @@ std::vector<CollectiveInfo> collectivesOf(const Plan &plan,
       break;
     case Collective::Op::AllToAll:
       info.receivedBytes = info.outBytes - info.outBytes / group;
+      break;
+    case Collective::Op::Exchange:
+      info.receivedBytes = info.outBytes - keptBytes(collective, plan.mesh);
       break;
     }
   }

@@ -33,7 +33,7 @@ struct TrainFlags {
 int64_t forwardBatch(const Job &job) {
   int64_t parts = 1;
   for (size_t i = 0; i < job.mesh.size() && i < job.strategies.size(); ++i)
-    if (job.strategies[i] == Strategy::Data)
+    if (splitsBatch(job.strategies[i]))
       parts *= job.mesh[i].size;
   return std::min(parts, job.batch);
 }

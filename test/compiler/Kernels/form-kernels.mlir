@@ -207,7 +207,7 @@ module attributes {dist.mesh = #dist.mesh<mb=2 : time>} {
 // Collectives receive a destination; a kernel's code takes its extents at run
 // time, as `scalars` lists them.
 // CHECK: kernel.func @relu_kernel
-// CHECK-SAME: attributes {scalars = [array<i64: 5, 1, 0, 1>]}
+// CHECK-SAME: attributes {scalars = [array<i64: 5, 1, 0, 0, 1>]}
 // CHECK-LABEL: graph.entry @collective
 // CHECK: kernel.launch @relu_kernel
 // CHECK: %[[D:.*]] = kernel.empty

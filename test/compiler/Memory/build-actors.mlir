@@ -16,7 +16,7 @@ module attributes {dist.mesh = #dist.mesh<dp=2, mb=2 : time>} {
 
   kernel.func @take ins(%x: tensor<8x8xf32> strides [8, 1])
       outs(%y: tensor<2x8xf32, #dist.shard<[7:0:1, 8]>> strides [8, 1]) chunks 1
-      attributes {scalars = [array<i64: 7, 1, 0, 1, 1>, array<i64: 7, 1, 0, 1, 2>]} {
+      attributes {scalars = [array<i64: 7, 1, 0, 0, 1, 1>, array<i64: 7, 1, 0, 0, 1, 2>]} {
     kernel.yield %y : tensor<2x8xf32, #dist.shard<[7:0:1, 8]>>
   }
   kernel.func @update ins(%g: tensor<8x4xf32> strides [4, 1], %p: tensor<8x4xf32> strides [4, 1],

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // RUN: weir-opt %s --weir-propagate-layouts="strategies=a=data,b=megatron" | FileCheck %s
 // RUN: weir-opt %s --weir-propagate-layouts="overrides=w*=[S(0)],sum=[P(sum)]" | FileCheck %s --check-prefix=OVERRIDE
+// RUN: weir-opt %s --weir-propagate-layouts="strategies=b=megatron overrides=w*={a=S(0)}" | FileCheck %s --check-prefix=NAMED
+// RUN: sed -e 's/dist.mesh =/weir.strategies = {a = "zero3"}, dist.mesh =/' %s | weir-opt --weir-propagate-layouts | FileCheck %s --check-prefix=ATTRIBUTES
 // RUN: not weir-opt %s --weir-propagate-layouts="overrides=nothing=[S(0)]" 2>&1 | FileCheck %s --check-prefix=UNUSED
 // RUN: not weir-opt %s --weir-propagate-layouts="overrides=sum=[S(0)]" 2>&1 | FileCheck %s --check-prefix=UNSOUND
 // RUN: not weir-opt %s --weir-propagate-layouts="overrides=w=[B,S(2)]" 2>&1 | FileCheck %s --check-prefix=RANK
@@ -18,7 +20,11 @@
 // UNSOUND: sound on this axis:{{.*}}[S(0) -> P(sum)]
 // RANK: error: expects the layout of 'w' to split one of its 2 dims on mesh axis 'b', got #dist.layout<[B, S(2)]>
 // AXIS: error: expects a strategy of an axis of the mesh, got 'c=data'
-// STRATEGY: error: expects strategy 'whole', 'data', 'megatron' or 'micro', got 'a=fast'
+// STRATEGY: error: expects a strategy among none, data, zero1, zero2, zero3, megatron, megatron-sp, ulysses, context, ring, redco, search, got 'a=fast'
+// An axis that an override does not name keeps its strategy.
+// NAMED: module attributes {{.*}}weir.strategies = {a = "none", b = "megatron"}
+// NAMED: graph.variable @w {{.*}} #dist.layout<[S(0), S(1)]>
+// ATTRIBUTES: graph.variable @w {{.*}} #dist.layout<[S(0), B]>
 // LAYOUT: error: expects a layout such as '[S(0), B, P(sum)]', got '[Q]'
 module attributes {dist.mesh = #dist.mesh<a=2, b=2>} {
   graph.variable @w : tensor<4x6xf32> kind parameter init <normal, 0.0, 1.0> {weir.tp_dim = 1 : i64}

@@ -436,3 +436,33 @@ func.func @f(%x: tensor<4xf32>) {
   }
   return
 }
+
+// -----
+
+module attributes {dist.mesh = #dist.mesh<dp=2, tp=2>} {
+func.func @f(%x: tensor<2x8xf32, #dist.shard<[4:0, 8]>>) {
+  // expected-error @+1 {{expects all mesh axes whose split of dimension 0 changes, got axes [0] without 1}}
+  %0 = dist.exchange %x {axes = array<i64: 0>} : (tensor<2x8xf32, #dist.shard<[4:0, 8]>>) -> tensor<2x8xf32, #dist.shard<[4:1, 8]>>
+  return
+}
+}
+
+// -----
+
+module attributes {dist.mesh = #dist.mesh<dp=2, tp=2>} {
+func.func @f(%x: tensor<24xf32, #dist.shard<[48:0 unit 8]>>) {
+  // expected-error @+1 {{expects all mesh axes whose split of dimension 0 changes, got axes [1] without 0}}
+  %0 = dist.exchange %x {axes = array<i64: 1>} : (tensor<24xf32, #dist.shard<[48:0 unit 8]>>) -> tensor<24xf32, #dist.shard<[48:0]>>
+  return
+}
+}
+
+// -----
+
+module attributes {dist.mesh = #dist.mesh<dp=2, tp=2>} {
+func.func @f(%x: tensor<2x8xf32, #dist.shard<[4:0, 8]>>) {
+  // expected-error @+1 {{expects a result of the operand's logical shape [4, 8], got [4, 6]}}
+  %0 = dist.exchange %x {axes = array<i64: 0>} : (tensor<2x8xf32, #dist.shard<[4:0, 8]>>) -> tensor<4x3xf32, #dist.shard<[4, 6:0]>>
+  return
+}
+}

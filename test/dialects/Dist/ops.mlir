@@ -68,6 +68,13 @@ func.func @collectives(%x: tensor<8xf32>, %s: tensor<3xf32, #dist.shard<[5:0]>>,
   // CHECK-SAME: -> tensor<5x4xf32, #dist.shard<[5, 8:0]>>
   %5 = dist.all_to_all %t {axes = array<i64: 0>, gatherDim = 0 : i64, splitDim = 1 : i64}
       : (tensor<3x8xf32, #dist.shard<[5:0, 8]>>) -> tensor<5x4xf32, #dist.shard<[5, 8:0]>>
+  // Both dimensions change hands: axis 1 gets the rows, axis 0 nothing.
+  // CHECK: dist.exchange %{{.*}} {axes = array<i64: 0, 1>} : (tensor<3x8xf32, #dist.shard<[5:0, 8]>>) -> tensor<3x8xf32, #dist.shard<[5:1, 8]>>
+  %8 = dist.exchange %t {axes = array<i64: 0, 1>}
+      : (tensor<3x8xf32, #dist.shard<[5:0, 8]>>) -> tensor<3x8xf32, #dist.shard<[5:1, 8]>>
+  // CHECK: dist.exchange %{{.*}} into %{{.*}} : tensor<3x8xf32, #dist.shard<[5:1, 8]>> {axes = array<i64: 0, 1>}
+  %9 = dist.exchange %t into %8 : tensor<3x8xf32, #dist.shard<[5:1, 8]>> {axes = array<i64: 0, 1>}
+      : (tensor<3x8xf32, #dist.shard<[5:0, 8]>>) -> tensor<3x8xf32, #dist.shard<[5:1, 8]>>
   // CHECK: dist.local_slice %{{.*}} {axes = array<i64: 0, 2>, dim = 0 : i64} : (tensor<5xf32>) -> tensor<1xf32, #dist.shard<[5:0:2]>>
   %6 = dist.local_slice %w {axes = array<i64: 0, 2>, dim = 0 : i64}
       : (tensor<5xf32>) -> tensor<1xf32, #dist.shard<[5:0:2]>>

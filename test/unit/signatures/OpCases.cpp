@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: Apache-2.0
+// Cases of the ops that no row of the published table covers.
+#include "test/unit/signatures/Cases.h"
+
+using namespace weir::compiler::test;
+
+static Case unary(const std::string &name) {
+  return {name, {"4x6xf32"}, "%r0 = graph." + name + " %a0 : A0", {"4x6xf32"}};
+}
+static Case binary(const std::string &name) {
+  return {name,
+          {"4x6xf32", "4x6xf32"},
+          "%r0 = graph." + name + " %a0, %a1 : A0",
+          {"4x6xf32"}};
+}
+
+const std::vector<Case> &weir::compiler::test::opCases() {
+  static const std::vector<Case> cases = {
+      unary("neg"),
+      unary("exp"),
+      unary("log"),
+      unary("sqrt"),
+      unary("rsqrt"),
+      unary("tanh"),
+      unary("erf"),
+      unary("sin"),
+      unary("cos"),
+      unary("abs"),
+      unary("sigmoid"),
+      unary("silu"),
+      binary("sub"),
+      binary("div"),
+      binary("min"),
+      binary("pow"),
+      {"add of integers",
+       {"4x6xi32", "4x6xi32"},
+       "%r0 = graph.add %a0, %a1 : A0",
+       {"4x6xi32"}},
+      {"compare of integers",
+       {"4x6xi32", "4x6xi32"},
+       "%r0 = graph.compare lt %a0, %a1 : A0 -> R0",
+       {"4x6xi1"}},
+      {"cast i32 to f32",
+       {"4x6xi32"},
+       "%r0 = graph.cast %a0 : A0 -> R0",
+       {"4x6xf32"}},
+      {"constant", {}, "%r0 = graph.constant dense<1.0> : R0", {"4x6xf32"}},
+      {"constant of zeros",
+       {},
+       "%r0 = graph.constant dense<0.0> : R0",
+       {"4x6xf32"}},
+      {"constant of many values",
+       {},
+       "%r0 = graph.constant dense<[1.0, 2.0]> : R0",
+       {"2xf32"}},
+      {"iota", {}, "%r0 = graph.iota 0 : R0", {"4x6xf32"}},
+      {"broadcast",
+       {"6xf32"},
+       "%r0 = graph.broadcast %a0 [1] : (A0) -> R0",
+       {"4x6xf32"}},
+      {"reduce_min",
+       {"4x6xf32"},
+       "%r0 = graph.reduce min %a0 [1] : (A0) -> R0",
+       {"4xf32"}},
+      {"reduce_sum of integers",
+       {"4x6xi32"},
+       "%r0 = graph.reduce sum %a0 [0] : (A0) -> R0",
+       {"6xi32"}},
+      {"transpose",
+       {"4x6xf32"},
+       "%r0 = graph.transpose %a0 [1, 0] : (A0) -> R0",
+       {"6x4xf32"}},
+      {"slice",
+       {"4x6xf32"},
+       "%r0 = graph.slice %a0 [0, 2] : (A0) -> R0",
+       {"4x3xf32"}},
+      {"concat",
+       {"4x1xf32", "4x5xf32"},
+       "%r0 = graph.concat %a0, %a1 dim 1 : (A0, A1) -> R0",
+       {"4x6xf32"}},
+      {"reshape (4,3)->(3,4)",
+       {"4x3xf32"},
+       "%r0 = graph.reshape %a0 : (A0) -> R0",
+       {"3x4xf32"},
+       5,
+       true},
+      {"reshape (12,2)->(2,6,2)",
+       {"12x2xf32"},
+       "%r0 = graph.reshape %a0 : (A0) -> R0",
+       {"2x6x2xf32"},
+       5,
+       true},
+      {"dropout",
+       {"4x6xf32", "i32", "i32"},
+       "%r0 = graph.dropout %a0, %a1, %a2 rate 0.25 site \"d\" : (A0, A1, A2) "
+       "-> R0",
+       {"4x6xf32"}},
+      {"rope",
+       {"2x4x3x6xf32", "4x3xf32", "4x3xf32"},
+       "%r0 = graph.rope %a0, %a1, %a2 seq 1 : (A0, A1, A2) -> R0",
+       {"2x4x3x6xf32"}},
+      {"attention",
+       {"2x4x3x2x5xf32", "2x4x3x5xf32", "2x4x3x7xf32"},
+       "%r0, %r1 = graph.attention %a0, %a1, %a2 scale 0.5 causal : (A0, A1, "
+       "A2) -> (R0, R1)",
+       {"2x4x3x2x7xf32", "2x3x2x4xf32"}},
+      {"attention_grad",
+       {"2x4x3x2x5xf32", "2x4x3x5xf32", "2x4x3x7xf32", "2x4x3x2x7xf32",
+        "2x3x2x4xf32", "2x4x3x2x7xf32"},
+       "%r0, %r1, %r2 = graph.attention_grad %a0, %a1, %a2, %a3, %a4, %a5 "
+       "scale 0.5 causal : (A0, A1, A2, A3, A4, A5) -> (R0, R1, R2)",
+       {"2x4x3x2x5xf32", "2x4x3x5xf32", "2x4x3x7xf32"}},
+      {"cross_entropy",
+       {"4x6xf32", "4xi32"},
+       "%r0, %r1 = graph.cross_entropy %a0, %a1 ignore 1 : (A0, A1) -> (R0, "
+       "R1)",
+       {"4xf32", "4xf32"},
+       6},
+      {"cross_entropy_grad",
+       {"4x6xf32", "4xi32", "4xf32", "4xf32"},
+       "%r0 = graph.cross_entropy_grad %a0, %a1, %a2, %a3 ignore 1 : (A0, A1, "
+       "A2, A3) -> R0",
+       {"4x6xf32"},
+       6},
+      {"adamw",
+       {"4x6xf32", "4x6xf32", "4x6xf32", "4x6xf32", "f32", "f32", "f32", "f32",
+        "f32", "f32", "f32", "f32", "i1"},
+       "%r0, %r1, %r2 = graph.adamw %a0, %a1, %a2, %a3, %a4, %a5, %a6, %a7, "
+       "%a8, %a9, %a10, %a11, %a12 site \"w\" : (A0, A1, A2, A3, A4, A5, A6, "
+       "A7, A8, A9, A10, A11, A12) -> (R0, R1, R2)",
+       {"4x6xf32", "4x6xf32", "4x6xf32"}},
+      {"sgd",
+       {"4x6xf32", "4x6xf32", "4x6xf32", "f32", "f32", "f32", "f32", "i1"},
+       "%r0, %r1 = graph.sgd %a0, %a1, %a2, %a3, %a4, %a5, %a6, %a7 site \"w\" "
+       ": (A0, A1, A2, A3, A4, A5, A6, A7) -> (R0, R1)",
+       {"4x6xf32", "4x6xf32"}},
+      // Terms of a split reduction meet terms that an operand brings.
+      {"sum plus partial",
+       {"4x6xf32", "6xf32"},
+       "%s = graph.reduce sum %a0 [0] : (A0) -> R0\n"
+       "%r0 = graph.add %s, %a1 : R0",
+       {"6xf32"}},
+      // An operand that nothing reads may lie anywhere.
+      {"ignores an operand",
+       {"4x6xf32", "4x6xf32"},
+       "%r0 = graph.neg %a0 : A0",
+       {"4x6xf32"}},
+      {"sum and maximum of one operand",
+       {"4x6xf32"},
+       "%r0 = graph.reduce sum %a0 [0] : (A0) -> R0\n"
+       "%r1 = graph.reduce max %a0 [0] : (A0) -> R1",
+       {"6xf32", "6xf32"}},
+  };
+  return cases;
+}
