@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "compiler/Codegen/KernelEmitter.h"
 
+#include "compiler/Codegen/LonePieces.h"
 #include "compiler/Codegen/ScalarMath.h"
 #include "compiler/Kernels/KernelNest.h"
 #include "llvm/IR/IRBuilder.h"
@@ -1052,6 +1053,9 @@ IrValue KernelEmitter::neutral(kernel::Combiner combiner, IrType type) {
   case kernel::Combiner::Min:
     return isFloat ? static_cast<IrValue>(ConstantFP::getInfinity(type, false))
                    : ConstantInt::get(type, APInt::getSignedMaxValue(bits));
+  case kernel::Combiner::Prod:
+    return isFloat ? static_cast<IrValue>(ConstantFP::get(type, 1.0))
+                   : ConstantInt::get(type, 1);
   default:
     return llvm::Constant::getNullValue(type);
   }
@@ -1063,8 +1067,10 @@ IrValue KernelEmitter::combine(kernel::Combiner combiner, IrValue a,
   llvm::IRBuilder<>::FastMathFlagGuard guard(builder);
   llvm::FastMathFlags flags;
   flags.setAllowContract();
+  bool isExtreme = combiner == kernel::Combiner::Max ||
+                   combiner == kernel::Combiner::Min;
   flags.setAllowReassoc(combiner == kernel::Combiner::Sum);
-  flags.setNoSignedZeros(combiner != kernel::Combiner::Sum);
+  flags.setNoSignedZeros(isExtreme);
   builder.setFastMathFlags(flags);
   switch (combiner) {
   case kernel::Combiner::Max:
@@ -1073,6 +1079,8 @@ IrValue KernelEmitter::combine(kernel::Combiner combiner, IrValue a,
   case kernel::Combiner::Min:
     return builder.CreateBinaryIntrinsic(
         isFloat ? Intrinsic::minimum : Intrinsic::smin, a, b);
+  case kernel::Combiner::Prod:
+    return isFloat ? builder.CreateFMul(a, b) : builder.CreateMul(a, b);
   default:
     return isFloat ? builder.CreateFAdd(a, b) : builder.CreateAdd(a, b);
   }
@@ -1459,6 +1467,8 @@ LogicalResult KernelEmitter::emit() {
 
 LogicalResult emitKernel(kernel::FuncOp func, dist::MeshAttr mesh,
                          llvm::Module &module, unsigned lanes) {
+  if (Operation *piece = getLonePiece(func))
+    return emitLonePiece(func, piece, module);
   KernelNest nest(func, mesh);
   if (failed(nest.analyze()))
     return failure();

@@ -304,6 +304,7 @@ private:
       return runImport();
     case Phase::Graph:
       return runPasses(phase, [&](PassManager &manager) {
+        manager.addPass(createBalanceSequencePass());
         if (SymbolTable::lookupSymbolIn(*module, "loss")) {
           BuildTrainEntryPassOptions train;
           train.optimizer = options.job.optimizer.kind == OptimizerKind::Sgd
@@ -321,6 +322,7 @@ private:
     case Phase::Plan:
       return runPasses(phase, [&](PassManager &manager) {
         manager.addPass(createFactorMeshPass());
+        manager.addPass(createSelectLayoutsPass());
         manager.addPass(createPropagateLayoutsPass());
         manager.addPass(createVerifyLayoutsPass());
       });

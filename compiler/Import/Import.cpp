@@ -36,8 +36,8 @@ Status checkSequence(const Job &job, int64_t context,
 }
 
 /// Refuses what no machine can hold, before sizes in bytes leave 64 bits. An
-/// estimate from below: weights with gradients and optimizer state, and a step's
-/// activations.
+/// estimate from below of a device's share: weights with gradients and optimizer
+/// state, and a micro-batch's activations.
 Status checkSizes(const Job &job, double vocab, double width, double inner,
                   double layers, double heads, const std::string &place) {
   double parameters =
@@ -46,14 +46,19 @@ Status checkSizes(const Job &job, double vocab, double width, double inner,
   double activations =
       tokens * (vocab + layers * (inner + 4 * width + heads * job.sequence));
   constexpr double tebibyte = double(int64_t(1) << 40);
-  double needed = (16 * parameters + 4 * activations) / tebibyte;
+  double devices = 1;
+  for (const MeshAxis &axis : job.mesh)
+    devices *= static_cast<double>(axis.size);
+  activations /= static_cast<double>(job.microBatches);
+  double needed = (16 * parameters + 4 * activations) / tebibyte / devices;
   if (needed < 8)
     return okStatus();
   return Status(StatusCode::Infeasible,
                 place + ": a step of batch " + std::to_string(job.batch) +
                     " needs at least " +
                     std::to_string(int64_t(std::min(needed, 1e18))) +
-                    " TiB; use smaller sizes, or a smaller batch or sequence");
+                    " TiB a device; use smaller sizes, a smaller batch or "
+                    "sequence, or more devices");
 }
 
 StatusOr<OwningOpRef<ModuleOp>> finish(OwningOpRef<ModuleOp> module,

@@ -30,6 +30,16 @@ mlir::LogicalResult evaluateGraphOp(const OpInputs &inputs,
 mlir::LogicalResult evaluatePiece(const OpInputs &inputs,
                                   llvm::SmallVectorImpl<Tensor> &results);
 
+/// Part of `evaluateGraphOp`: ops that read by index (padding, scans, order,
+/// windows, convolutions, pools).
+mlir::LogicalResult
+evaluateIndexedGraphOp(const OpInputs &inputs,
+                       llvm::SmallVectorImpl<Tensor> &results);
+
+/// Part of `evaluatePiece`: `take`, `put_add`, `scan`, `sort`.
+mlir::LogicalResult evaluateIndexedPiece(const OpInputs &inputs,
+                                         llvm::SmallVectorImpl<Tensor> &results);
+
 /// Whether `evaluatePiece` knows the op.
 bool isPiece(mlir::Operation *op);
 

@@ -339,6 +339,10 @@ LogicalResult Executor::evaluate(Operation *op) {
   bool piece = isPiece(op);
   if (!piece && !isa_and_nonnull<graph::GraphDialect>(op->getDialect()))
     return op->emitError("the interpreter does not know this operation");
+  // Without ranks a decision is only a note.
+  if (points.front().mesh &&
+      op->hasAttr(dist::DistDialect::getProgramsAttrName()))
+    return runSplitProgram(op);
   std::vector<std::vector<Tensor>> perResult(op->getNumResults());
   for (unsigned rank = 0; rank < points.size(); ++rank) {
     SmallVector<std::shared_ptr<const Tensor>> held;
@@ -603,27 +607,28 @@ LogicalResult Executor::runReshard(dist::ReshardOp op) {
     values[op->getResult(0)] = std::move(same);
     return success();
   }
-  auto type = cast<RankedTensorType>(op.getInput().getType());
-  auto typed = [&](dist::LayoutAttr layout) {
-    return RankedTensorType::get(type.getShape(), type.getElementType(),
+  FailureOr<Tensor> logical = logicalValue(op.getInput(), op.getFrom(), op);
+  if (failed(logical))
+    return failure();
+  return defineIn(op->getResult(0), op.getTo(), *logical, op);
+}
+
+FailureOr<Tensor> Executor::logicalValue(Value value, dist::LayoutAttr layout,
+                                         Operation *user) {
+  auto type = dist::withEncoding(cast<RankedTensorType>(value.getType()),
                                  layout);
-  };
-  FailureOr<Tensors> inputs = readAll(op.getInput(), op);
+  FailureOr<Tensors> inputs = readAll(value, user);
   if (failed(inputs))
     return failure();
-  std::vector<Tensor> outputs;
-  ArrayRef<dist::AxisLayout> fromAxes = op.getFrom().getAxes(),
-                             toAxes = op.getTo().getAxes();
-  // The logical value: on every axis the parts together, one of the copies, or
-  // the terms combined in rank order.
-  std::vector<unsigned> holders;
+  // On every axis the parts together, one of the copies, or the terms combined
+  // in rank order.
   SmallVector<int64_t> partialAxes;
   dist::Reduction reduction = dist::Reduction::Sum;
-  for (auto [axis, entry] : llvm::enumerate(fromAxes))
+  for (auto [axis, entry] : llvm::enumerate(layout.getAxes()))
     if (entry.isPartial()) {
       if (!partialAxes.empty() && reduction != entry.reduction)
-        return op.emitError("has no interpretation for partial values of two "
-                            "reductions at once");
+        return user->emitError("has no interpretation for partial values of "
+                               "two reductions at once");
       partialAxes.push_back(axis);
       reduction = entry.reduction;
     }
@@ -632,33 +637,79 @@ LogicalResult Executor::runReshard(dist::ReshardOp op) {
   int64_t filled = 0;
   for (unsigned rank = 0; rank < points.size(); ++rank) {
     bool first = true;
-    for (auto [axis, entry] : llvm::enumerate(fromAxes))
+    for (auto [axis, entry] : llvm::enumerate(layout.getAxes()))
       first &= entry.isSplit() || points[rank].coordinates[axis] == 0;
     if (!first)
       continue;
-    FailureOr<Box> part = box(typed(op.getFrom()), rank, op);
+    FailureOr<Box> part = box(type, rank, user);
     if (failed(part))
       return failure();
     if ((*inputs)[rank]->shape != part->extents)
-      return op.emitError("operand does not have the extents of its layout");
+      return user->emitError("operand does not have the extents of its layout");
     filled +=
         copyShared(reduceGroup(*inputs, groupOf(rank, partialAxes), reduction),
                    *part, logical, whole);
   }
   if (filled != logical.size())
-    return op.emitError("operand's parts do not make up the logical tensor");
+    return user->emitError(
+        "operand's parts do not make up the logical tensor");
+  return logical;
+}
+
+LogicalResult Executor::defineIn(Value value, dist::LayoutAttr layout,
+                                 const Tensor &logical, Operation *user) {
+  auto type = dist::withEncoding(cast<RankedTensorType>(value.getType()),
+                                 layout);
+  Box whole = wholeBox(type.getShape());
+  std::vector<Tensor> outputs;
   for (unsigned rank = 0; rank < points.size(); ++rank) {
-    FailureOr<Box> part = box(typed(op.getTo()), rank, op);
+    FailureOr<Box> part = box(type, rank, user);
     if (failed(part))
       return failure();
     Tensor output = Tensor::zeros(logical.kind, part->extents);
     copyShared(logical, whole, output, *part);
-    for (auto [axis, entry] : llvm::enumerate(toAxes))
+    for (auto [axis, entry] : llvm::enumerate(layout.getAxes()))
       if (entry.isPartial() && points[rank].coordinates[axis] != 0)
         fillNeutral(output, entry.reduction);
     outputs.push_back(std::move(output));
   }
-  define(op->getResult(0), std::move(outputs));
+  define(value, std::move(outputs));
+  return success();
+}
+
+/// An op whose signature needs a split program, before that is put in its
+/// place: the op itself on the logical values.
+LogicalResult Executor::runSplitProgram(Operation *op) {
+  auto layoutOf = [](Value value) {
+    return dyn_cast_or_null<dist::LayoutAttr>(
+        cast<RankedTensorType>(value.getType()).getEncoding());
+  };
+  std::vector<Tensor> operands;
+  SmallVector<const Tensor *> pointers;
+  SmallVector<Box, 4> operandBoxes, resultBoxes;
+  for (Value value : llvm::concat<Value>(SmallVector<Value>(op->getOperands()),
+                                         SmallVector<Value>(op->getResults())))
+    if (!layoutOf(value))
+      return op->emitError("expects split programs to be expanded; run "
+                           "weir-expand-split-programs");
+  for (Value operand : op->getOperands()) {
+    FailureOr<Tensor> logical = logicalValue(operand, layoutOf(operand), op);
+    if (failed(logical))
+      return failure();
+    operands.push_back(std::move(*logical));
+    operandBoxes.push_back(wholeBox(operands.back().shape));
+  }
+  for (const Tensor &operand : operands)
+    pointers.push_back(&operand);
+  for (Type type : op->getResultTypes())
+    resultBoxes.push_back(wholeBox(cast<RankedTensorType>(type).getShape()));
+  OpInputs inputs{op, precision, pointers, operandBoxes, resultBoxes};
+  SmallVector<Tensor, 4> results;
+  if (failed(evaluateGraphOp(inputs, results)))
+    return failure();
+  for (auto [result, tensor] : llvm::zip_equal(op->getResults(), results))
+    if (failed(defineIn(result, layoutOf(result), tensor, op)))
+      return failure();
   return success();
 }
 

@@ -64,6 +64,14 @@ private:
   mlir::LogicalResult runLocalSlice(dist::LocalSliceOp op);
   mlir::LogicalResult runToPartial(dist::PartialOp op);
   mlir::LogicalResult runReshard(dist::ReshardOp op);
+  mlir::LogicalResult runSplitProgram(mlir::Operation *op);
+  /// The logical tensor that the ranks hold in `layout`; and a result, all of
+  /// whose parts are taken from it.
+  mlir::FailureOr<Tensor> logicalValue(mlir::Value value,
+                                       dist::LayoutAttr layout,
+                                       mlir::Operation *user);
+  mlir::LogicalResult defineIn(mlir::Value value, dist::LayoutAttr layout,
+                               const Tensor &logical, mlir::Operation *user);
   mlir::LogicalResult runCast(mlir::UnrealizedConversionCastOp op);
   mlir::LogicalResult runEmpty(kernel::EmptyOp op);
   mlir::LogicalResult runView(kernel::ViewOp op);

@@ -288,7 +288,10 @@ LogicalResult GraphEvaluator<T>::reduce(graph::ReduceOp reduce) {
       out.kind == ElementKind::I64   ? std::numeric_limits<int64_t>::max()
       : out.kind == ElementKind::I32 ? std::numeric_limits<int32_t>::max()
                                      : 1;
-  if (kind != graph::ReductionKind::Sum) {
+  if (kind == graph::ReductionKind::Prod) {
+    std::fill(out.floats.begin(), out.floats.end(), 1.0);
+    std::fill(out.ints.begin(), out.ints.end(), 1);
+  } else if (kind != graph::ReductionKind::Sum) {
     bool isMax = kind == graph::ReductionKind::Max;
     std::fill(out.floats.begin(), out.floats.end(),
               isMax ? -infinity : infinity);
@@ -305,13 +308,17 @@ LogicalResult GraphEvaluator<T>::reduce(graph::ReduceOp reduce) {
     if (out.isFloat()) {
       T a = static_cast<T>(out.floats[to]),
         b = static_cast<T>(in(0).floats[at]);
-      out.floats[to] = kind == graph::ReductionKind::Sum   ? a + b
-                       : kind == graph::ReductionKind::Max ? maximum(a, b)
-                                                           : minimum(a, b);
+      out.floats[to] = kind == graph::ReductionKind::Sum    ? a + b
+                       : kind == graph::ReductionKind::Prod ? a * b
+                       : kind == graph::ReductionKind::Max  ? maximum(a, b)
+                                                            : minimum(a, b);
     } else {
       int64_t a = out.ints[to], b = in(0).ints[at];
       out.ints[to] = kind == graph::ReductionKind::Sum
                          ? wrapInteger(out.kind, a + b)
+                     : kind == graph::ReductionKind::Prod
+                         ? wrapInteger(out.kind,
+                                       int64_t(uint64_t(a) * uint64_t(b)))
                      : kind == graph::ReductionKind::Max ? std::max(a, b)
                                                          : std::min(a, b);
     }
@@ -1077,9 +1084,8 @@ template <typename T> LogicalResult GraphEvaluator<T>::run() {
       })
       .Case([&](graph::AdamWOp) { return adamw(); })
       .Case([&](graph::SgdOp) { return sgd(); })
-      .Default([](Operation *o) {
-        return LogicalResult(
-            o->emitError("the interpreter does not know this operation"));
+      .Default([&](Operation *) {
+        return evaluateIndexedGraphOp(inputs, results);
       });
 }
 

@@ -680,6 +680,10 @@ LogicalResult evaluateGeneric(kernel::GenericOp op, const OpInputs &inputs,
       int64_t highest = *kind == ElementKind::I1 ? 1 : -(lowest + 1);
       std::fill(out.ints.begin(), out.ints.end(), isMax ? lowest : highest);
     }
+    if (combiner == kernel::Combiner::Prod) {
+      std::fill(out.floats.begin(), out.floats.end(), 1.0);
+      std::fill(out.ints.begin(), out.ints.end(), 1);
+    }
   }
   if (elementsOf(extents) == 0)
     return success();
@@ -723,6 +727,8 @@ LogicalResult evaluateGeneric(kernel::GenericOp op, const OpInputs &inputs,
       return a > b || std::isnan(a) ? a : b;
     case kernel::Combiner::Min:
       return a < b || std::isnan(a) ? a : b;
+    case kernel::Combiner::Prod:
+      return a * b;
     }
     return b;
   };
@@ -736,6 +742,8 @@ LogicalResult evaluateGeneric(kernel::GenericOp op, const OpInputs &inputs,
       return std::max(a, b);
     case kernel::Combiner::Min:
       return std::min(a, b);
+    case kernel::Combiner::Prod:
+      return wrapInteger(kind, int64_t(uint64_t(a) * uint64_t(b)));
     }
     return b;
   };
@@ -931,7 +939,8 @@ LogicalResult evaluateConcat(kernel::ConcatOp op, const OpInputs &inputs,
 bool isPiece(Operation *op) {
   return isa<kernel::GenericOp, kernel::GatherOp, kernel::ScatterAddOp,
              kernel::ReshapeOp, kernel::TransposeOp, kernel::SliceOp,
-             kernel::ConcatOp, kernel::ConstantOp>(op);
+             kernel::ConcatOp, kernel::ConstantOp, kernel::TakeOp,
+             kernel::PutAddOp, kernel::ScanOp, kernel::SortOp>(op);
 }
 
 LogicalResult evaluatePiece(const OpInputs &inputs,
@@ -990,9 +999,8 @@ LogicalResult evaluatePiece(const OpInputs &inputs,
         results.push_back(std::move(*tensor));
         return success();
       })
-      .Default([](Operation *op) {
-        return LogicalResult(op->emitError("is not a structured piece"));
-      });
+      .Default(
+          [&](Operation *) { return evaluateIndexedPiece(inputs, results); });
 }
 
 } // namespace weir::compiler

@@ -45,7 +45,8 @@ bool isCollective(Operation *op) {
 bool isPiece(Operation *op) {
   return isa<kernel::GenericOp, kernel::GatherOp, kernel::ScatterAddOp,
              kernel::ConcatOp, kernel::ConstantOp, dist::LocalSliceOp,
-             dist::PartialOp>(op);
+             dist::PartialOp>(op) ||
+         isLonePiece(op);
 }
 
 bool isExpensive(Operation *op) {
@@ -339,7 +340,7 @@ bool BlockFormer::needsMemory(Operation *op) const {
     return true;
   for (Operation *user : op->getUsers()) {
     Operation *here = block.findAncestorOpInBlock(*user);
-    if (!here || !isPiece(here) || isContraction(here))
+    if (!here || !isPiece(here) || isContraction(here) || isLonePiece(here))
       return true;
   }
   return false;
@@ -361,7 +362,7 @@ void BlockFormer::classify() {
       continue;
     }
     if (isa<kernel::ScatterAddOp, kernel::ConcatOp, kernel::GatherOp>(op) ||
-        isExpensive(&op) || KernelNest::isReduction(&op) ||
+        isLonePiece(&op) || isExpensive(&op) || KernelNest::isReduction(&op) ||
         op.getNumResults() != 1 || (!context.fuse && op.getNumOperands() > 0))
       continue;
     int64_t size = typeOf(op.getResult(0)).getNumElements();
@@ -444,7 +445,7 @@ BlockFormer::Group BlockFormer::closureOf(Operation *anchor) const {
   SmallVector<Operation *> stack = {anchor};
   while (!stack.empty()) {
     Operation *piece = stack.pop_back_val();
-    if (!group.ops.insert(piece))
+    if (!group.ops.insert(piece) || isLonePiece(piece))
       continue;
     for (Value operand : piece->getOperands())
       if (Operation *def = localDef(operand); def && freePieces.contains(def)) {
@@ -491,12 +492,14 @@ SmallVector<Value> BlockFormer::outputsOf(const Group &group, int a,
   SmallVector<Value> outputs;
   for (Operation *anchor : group.anchors)
     for (Value result : anchor->getResults()) {
-      bool needed = accumulated.contains(anchor);
+      // A lone piece stores all it has.
+      bool needed = accumulated.contains(anchor) || isLonePiece(anchor);
       for (Operation *user : result.getUsers()) {
         Operation *here = block.findAncestorOpInBlock(*user);
         if (needed)
           break;
-        if (!here || !isPiece(here) || isContraction(here)) {
+        if (!here || !isPiece(here) || isContraction(here) ||
+            isLonePiece(here)) {
           needed = true;
           continue;
         }
@@ -580,6 +583,9 @@ bool BlockFormer::reaches(int from, int to, bool direct) const {
 bool BlockFormer::tryMerge(int a, int b, bool siblings) {
   constexpr size_t mostOps = 96, mostOperands = 96;
   const Group &producer = groups[a], &consumer = groups[b];
+  if (isLonePiece(producer.anchors.front()) ||
+      isLonePiece(consumer.anchors.front()))
+    return false;
   if (producer.task != consumer.task ||
       producer.ops.size() + consumer.ops.size() > mostOps)
     return false;

@@ -620,6 +620,9 @@ std::vector<std::vector<unsigned>> KernelNest::makePasses() const {
 
 int64_t KernelNest::getWork() const {
   int64_t work = 0;
+  if (Operation *piece = getLonePiece(func))
+    for (Type type : piece->getOperandTypes())
+      work = std::max(work, cast<RankedTensorType>(type).getNumElements());
   for (const Root &root : roots) {
     int64_t size = 1;
     for (int loop : root.loops)
@@ -842,6 +845,8 @@ void KernelNest::chooseScratch() {
 }
 
 LogicalResult KernelNest::analyze() {
+  if (getLonePiece(func)) // has loops of its own, and no roots
+    return success();
   if (failed(unify()) || failed(findRoots()))
     return failure();
   if (roots.empty())

@@ -59,6 +59,18 @@ DenseI64ArrayAttr getCoordinateScalar(MLIRContext *context,
   return getScalar(context, dim, ScalarKind::Offset);
 }
 
+bool isLonePiece(Operation *op) {
+  return isa<kernel::TakeOp, kernel::PutAddOp, kernel::ScanOp, kernel::SortOp>(
+      op);
+}
+
+Operation *getLonePiece(kernel::FuncOp func) {
+  for (Operation &op : func.getBody().front())
+    if (isLonePiece(&op))
+      return &op;
+  return nullptr;
+}
+
 ArrayAttr computeKernelScalars(kernel::FuncOp func, dist::MeshAttr mesh) {
   MLIRContext *context = func.getContext();
   llvm::SetVector<Attribute> scalars;
@@ -91,6 +103,12 @@ ArrayAttr computeKernelScalars(kernel::FuncOp func, dist::MeshAttr mesh) {
     } else if (auto scatter = dyn_cast<kernel::ScatterAddOp>(op)) {
       addOffset(getLocalDim(
           cast<RankedTensorType>(scatter.getOutput().getType()), 0));
+    } else if (auto take = dyn_cast<kernel::TakeOp>(op)) {
+      addOffset(getLocalDim(cast<RankedTensorType>(take.getInput().getType()),
+                            take.getDim()));
+    } else if (auto put = dyn_cast<kernel::PutAddOp>(op)) {
+      addOffset(getLocalDim(cast<RankedTensorType>(put.getOutput().getType()),
+                            put.getDim()));
     } else if (auto slice = dyn_cast<dist::LocalSliceOp>(op)) {
       addOffset(getLocalDim(cast<RankedTensorType>(slice.getInput().getType()),
                             slice.getDim()));

@@ -36,6 +36,13 @@ mlir::DenseI64ArrayAttr getCoordinateScalar(mlir::MLIRContext *context,
 mlir::DenseI64ArrayAttr getScalar(mlir::MLIRContext *context,
                                   const dist::ShardDim &dim, ScalarKind kind);
 
+/// Whether a piece is a kernel of its own, whose operands and results are in
+/// memory: its elements depend on each other's order, or are found by index
+/// along any dimension.
+bool isLonePiece(mlir::Operation *op);
+/// The lone piece that `func` consists of, or null.
+mlir::Operation *getLonePiece(kernel::FuncOp func);
+
 /// All scalars that code for `func` may ask for, each once, in order of first
 /// use in the body.
 mlir::ArrayAttr computeKernelScalars(kernel::FuncOp func, dist::MeshAttr mesh);

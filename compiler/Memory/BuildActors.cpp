@@ -429,6 +429,13 @@ private:
   Value collectiveOf(Operation *op, unsigned part);
   std::string siteOf(const Action &action) {
     std::string name = nameOf(action.op);
+    // Of several tensors each may have a node of its own.
+    if (auto fused = llvm::dyn_cast<FusedLoc>(action.op->getLoc());
+        fused && action.stream == commStream &&
+        fused.getLocations().size() == action.op->getNumResults())
+      if (auto part =
+              fused.getLocations()[action.part]->findInstanceOf<NameLoc>())
+        name = part.getName().str();
     Value written;
     if (auto fill = llvm::dyn_cast<kernel::FillOp>(action.op))
       written = fill.getDest();

@@ -192,15 +192,28 @@ int64_t CollectiveCost::groupSize(llvm::ArrayRef<int64_t> axes) const {
   return size;
 }
 
-const CollectiveCost::Shape &
-CollectiveCost::shapeOf(llvm::ArrayRef<int64_t> axes) const {
-  uint64_t key = 0;
-  for (int64_t axis : axes)
-    key |= uint64_t(1) << axis;
-  auto [it, inserted] = shapes.try_emplace(key);
-  Shape &shape = it->second;
-  if (!inserted)
-    return shape;
+int64_t CollectiveCost::blocksTouched(uint64_t key, int64_t block) const {
+  // Axes of at least a block's stride go to another block with each step, one
+  // that straddles blocks with some, the others never.
+  int64_t touched = 1, ranks = 1;
+  bool even = true;
+  for (unsigned axis = 0; axis < sizes.size(); ++axis) {
+    int64_t span = strides[axis] * sizes[axis];
+    bool inside = span <= block, outside = strides[axis] >= block;
+    even &= inside    ? block % std::max<int64_t>(span, 1) == 0
+            : outside ? strides[axis] % block == 0
+                      : block % strides[axis] == 0 && span % block == 0;
+    if (!(key >> axis & 1))
+      continue;
+    ranks *= sizes[axis];
+    if (!inside)
+      touched *= outside ? sizes[axis] : (span + block - 1) / block;
+  }
+  // Groups that do not line up are compared one by one; of very many ranks the
+  // estimate is good enough, and its time does not grow with them.
+  constexpr int64_t mostRanks = 8192;
+  if (even || numRanks > mostRanks)
+    return std::min(touched, ranks);
   // Members relative to the first: ascending, as strides fall with the axis.
   std::vector<int64_t> members = {0};
   for (unsigned axis = 0; axis < sizes.size(); ++axis) {
@@ -213,33 +226,46 @@ CollectiveCost::shapeOf(llvm::ArrayRef<int64_t> axes) const {
         next.push_back(member + i * strides[axis]);
     members = std::move(next);
   }
-  shape.ranks = static_cast<int64_t>(members.size());
   auto isFirst = [&](int64_t rank) {
     for (unsigned axis = 0; axis < sizes.size(); ++axis)
       if ((key >> axis & 1) && rank / strides[axis] % sizes[axis] != 0)
         return false;
     return true;
   };
+  touched = 1;
+  for (int64_t first = 0; first < numRanks; ++first) {
+    if (!isFirst(first))
+      continue;
+    int64_t count = 0, last = -1;
+    for (int64_t member : members) {
+      int64_t at = (first + member) / block;
+      count += at != last;
+      last = at;
+    }
+    touched = std::max(touched, count);
+  }
+  return touched;
+}
+
+const CollectiveCost::Shape &
+CollectiveCost::shapeOf(uint64_t key) const {
+  auto [it, inserted] = shapes.try_emplace(key);
+  Shape &shape = it->second;
+  if (!inserted)
+    return shape;
+  for (unsigned axis = 0; axis < sizes.size(); ++axis)
+    if (key >> axis & 1)
+      shape.ranks *= sizes[axis];
   // Blocks of devices under one group of each level that the ranks fall into;
   // where mesh and nodes do not line up, those of the most scattered group.
-  double below = static_cast<double>(members.size());
+  double below = static_cast<double>(shape.ranks);
   int64_t block = 1;
   for (size_t level = 0; level < levels.size() && below > 1; ++level) {
     block *= levels[level].size;
     int64_t touched = 1;
     // The outermost level joins all.
     if (level + 1 < levels.size())
-      for (int64_t first = 0; first < numRanks; ++first) {
-        if (!isFirst(first))
-          continue;
-        int64_t count = 0, last = -1;
-        for (int64_t member : members) {
-          int64_t at = (first + member) / block;
-          count += at != last;
-          last = at;
-        }
-        touched = std::max(touched, count);
-      }
+      touched = blocksTouched(key, block);
     double parts = below / static_cast<double>(touched);
     if (parts > 1)
       shape.factors.push_back(
@@ -251,6 +277,14 @@ CollectiveCost::shapeOf(llvm::ArrayRef<int64_t> axes) const {
 
 double CollectiveCost::seconds(Kind kind, llvm::ArrayRef<int64_t> axes,
                                double bytes, int64_t messages) const {
+  uint64_t set = 0;
+  for (int64_t axis : axes)
+    set |= uint64_t(1) << axis;
+  return secondsOver(kind, set, bytes, messages);
+}
+
+double CollectiveCost::secondsOver(Kind kind, uint64_t axes, double bytes,
+                                   int64_t messages) const {
   if (kind == Kind::LocalSlice || kind == Kind::ToPartial)
     return 0;
   const Shape &shape = shapeOf(axes);

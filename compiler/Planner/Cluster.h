@@ -74,6 +74,10 @@ public:
   double seconds(ReshardStep::Kind kind, llvm::ArrayRef<int64_t> axes,
                  double bytes, int64_t messages = 0) const;
 
+  /// The same for axes as a set of bits.
+  double secondsOver(ReshardStep::Kind kind, uint64_t axes, double bytes,
+                     int64_t messages = 0) const;
+
   /// Of the fastest links, bytes/s: what no step can exceed.
   double bestBandwidth() const { return fastest; }
   /// Of the quickest links, s: what no collective can undercut.
@@ -93,7 +97,10 @@ private:
     int64_t ranks = 1;
     llvm::SmallVector<Factor, 3> factors; // innermost first, sizes above 1
   };
-  const Shape &shapeOf(llvm::ArrayRef<int64_t> axes) const;
+  const Shape &shapeOf(uint64_t axes) const;
+  /// Blocks of consecutive devices that the most scattered group of ranks over
+  /// the axes has members in.
+  int64_t blocksTouched(uint64_t axes, int64_t block) const;
 
   std::vector<LinkLevel> levels;
   llvm::SmallVector<int64_t, 4> sizes, strides; // time axis: 1 and 0

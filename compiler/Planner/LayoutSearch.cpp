@@ -46,12 +46,29 @@ namespace {
 
 constexpr double infinity = std::numeric_limits<double>::infinity();
 
-/// Minimum and sums over rows are the whole time: plain loops that vectorise.
+/// Minima over rows are the whole time. In lanes, since the order of the
+/// comparisons of a single minimum may not be changed by the compiler.
+template <typename Function>
+double minOver(size_t count, const Function &value) {
+  constexpr size_t lanes = 8;
+  double least[lanes];
+  for (double &lane : least)
+    lane = infinity;
+  size_t i = 0;
+  for (; i + lanes <= count; i += lanes)
+    for (size_t k = 0; k < lanes; ++k) {
+      double next = value(i + k);
+      least[k] = next < least[k] ? next : least[k];
+    }
+  for (; i < count; ++i)
+    least[0] = std::min(least[0], value(i));
+  for (size_t k = 1; k < lanes; ++k)
+    least[0] = std::min(least[0], least[k]);
+  return least[0];
+}
+
 double minOf(const double *values, size_t count) {
-  double least = infinity;
-  for (size_t i = 0; i < count; ++i)
-    least = values[i] < least ? values[i] : least;
-  return least;
+  return minOver(count, [&](size_t i) { return values[i]; });
 }
 
 /// The working state: a graph that shrinks, and how to undo that.
@@ -67,11 +84,17 @@ public:
     }
     for (const CostGraph::Edge &edge : graph.getEdges())
       connect(edge.a, edge.b, edge.table);
+    lowerForbidden();
   }
 
   SearchResult run() {
     SearchResult result;
     result.labels.assign(nodes.size(), 0);
+    if (!options.initial.empty()) {
+      best = options.initial;
+      improve(best, /*pairs=*/false);
+      bestObjective = graph.evaluate(best);
+    }
     if (options.eliminate)
       reduce();
     result.coreNodes = numLive();
@@ -105,7 +128,10 @@ public:
     }
     result.labels = best;
     result.objective = bestObjective;
-    result.bound = std::min(bound, bestObjective);
+    // With nothing allowed, costs are not those of the graph.
+    result.bound = bestObjective < CostGraph::forbidden / 2
+                       ? std::min(bound, bestObjective)
+                       : CostGraph::forbidden;
     return result;
   }
 
@@ -122,6 +148,7 @@ private:
     unsigned a, b;
     Costs table;         // [a][b]
     Costs toA, toB;      // messages: what was moved from the edge to its nodes
+    double least = 0;    // entry of the table, while nodes are improved
     bool live = true;
     unsigned other(unsigned n) const { return n == a ? b : a; }
   };
@@ -138,6 +165,38 @@ private:
     std::vector<unsigned> scope; // ascending
     Costs table;
   };
+
+  /// What may not be costs no more than it has to, more than all else together:
+  /// sums keep more digits.
+  void lowerForbidden() {
+    double total = 0;
+    auto isForbidden = [](double cost) {
+      return cost >= CostGraph::forbidden / 2;
+    };
+    auto add = [&](const Costs &costs) {
+      double most = 0;
+      for (double cost : costs)
+        if (!isForbidden(cost))
+          most = std::max(most, std::fabs(cost));
+      total += most;
+    };
+    for (const Node &node : nodes)
+      add(node.unary);
+    for (const Edge &edge : edges)
+      add(edge.table);
+    double lower = 4 * total + 1e-30;
+    if (lower >= CostGraph::forbidden / 2)
+      return;
+    auto replace = [&](Costs &costs) {
+      for (double &cost : costs)
+        if (isForbidden(cost))
+          cost = lower;
+    };
+    for (Node &node : nodes)
+      replace(node.unary);
+    for (Edge &edge : edges)
+      replace(edge.table);
+  }
 
   unsigned numLive() const {
     unsigned count = 0;
@@ -484,12 +543,9 @@ private:
     size_t rows = nodes[edge.a].size(), columns = nodes[edge.b].size();
     if (edge.a == n) {
       for (size_t i = 0; i < rows; ++i) {
-        const double *row = &edge.table[i * columns];
-        double least = infinity;
-        for (size_t j = 0; j < columns; ++j) {
-          double value = row[j] - edge.toB[j];
-          least = value < least ? value : least;
-        }
+        const double *row = &edge.table[i * columns], *moved = edge.toB.data();
+        double least =
+            minOver(columns, [&](size_t j) { return row[j] - moved[j]; });
         edge.toA[i] = least;
         into[i] += least;
       }
@@ -513,12 +569,9 @@ private:
     size_t rows = nodes[edge.a].size(), columns = nodes[edge.b].size();
     double least = infinity;
     for (size_t i = 0; i < rows; ++i) {
-      const double *row = &edge.table[i * columns];
-      double inner = infinity;
-      for (size_t j = 0; j < columns; ++j) {
-        double value = row[j] - edge.toB[j];
-        inner = value < inner ? value : inner;
-      }
+      const double *row = &edge.table[i * columns], *moved = edge.toB.data();
+      double inner =
+          minOver(columns, [&](size_t j) { return row[j] - moved[j]; });
       least = std::min(least, inner - edge.toA[i]);
     }
     return least;
@@ -623,7 +676,10 @@ private:
 
   /// Coordinate descent: each node in turn for its neighbours' labels, and each
   /// edge's two nodes together.
-  void improve(std::vector<unsigned> &core) const {
+  void improve(std::vector<unsigned> &core, bool pairs = true) {
+    for (Edge &edge : edges)
+      if (edge.live)
+        edge.least = minOf(edge.table.data(), edge.table.size());
     for (unsigned pass = 0; pass < 8; ++pass) {
       bool changed = false;
       for (unsigned n = 0; n < nodes.size(); ++n) {
@@ -640,7 +696,7 @@ private:
         }
       }
       for (const Edge &edge : edges) {
-        if (!edge.live)
+        if (!edge.live || !pairs)
           continue;
         Costs left = nodes[edge.a].unary, right = nodes[edge.b].unary;
         for (unsigned e : nodes[edge.a].edges)
@@ -653,11 +709,15 @@ private:
         double now = left[core[edge.a]] + right[core[edge.b]] +
                      edge.table[core[edge.a] * columns + core[edge.b]];
         double least = now - 1e-12 * std::fabs(now);
+        // Costs of edges may have become negative, but only by messages.
+        double rightLeast = minOf(right.data(), columns);
+        double edgeLeast = edge.least;
         for (size_t i = 0; i < left.size(); ++i) {
-          const double *row = &edge.table[i * columns];
-          double inner = infinity;
-          for (size_t j = 0; j < columns; ++j)
-            inner = row[j] + right[j] < inner ? row[j] + right[j] : inner;
+          if (left[i] + rightLeast + edgeLeast >= least)
+            continue;
+          const double *row = &edge.table[i * columns], *beside = right.data();
+          double inner =
+              minOver(columns, [&](size_t j) { return row[j] + beside[j]; });
           if (inner + left[i] >= least)
             continue;
           least = inner + left[i];
@@ -684,8 +744,7 @@ private:
       }
       done += 8;
       bound = std::max(bound, currentBound());
-      decodeCore(true);
-      decodeCore(false);
+      decodeCore(done % 16 != 0);
       if (bestObjective - bound <= options.gap * bestObjective)
         break;
       if (bound - last < 1e-6 * std::fabs(bestObjective)) {

@@ -49,7 +49,7 @@ private:
 
 struct SearchOptions {
   /// Where (objective - bound) / objective is at most this, the search ends.
-  double gap = 1e-4;
+  double gap = 1e-3;
   /// Entries of the largest table that an elimination may make, and scalar
   /// steps that making one may take.
   double tableBound = 1 << 21;
@@ -57,6 +57,8 @@ struct SearchOptions {
   /// Sweeps of message passing between attempts to eliminate, and attempts.
   unsigned sweeps = 24;
   unsigned rounds = 12;
+  /// A labelling to start from, for one that may be; empty: none is known.
+  std::vector<unsigned> initial;
   /// For tests: leave out eliminations, so that messages do all the work.
   bool eliminate = true;
 };

@@ -22,6 +22,9 @@ constexpr double sliceFactor = 0.5;
 /// A result that is split where its operands were whole will be gathered, and
 /// so will its gradient.
 constexpr double newSplitFactor = 2;
+/// Splitting a tensor of the caller along another dim than the strategy's: what
+/// is made of it would meet the rest of the model split in its way.
+constexpr double otherInputDimFactor = 64;
 /// How many ops in a row may wait for their first use: what a use costs is
 /// found by trying all their signatures.
 constexpr unsigned maxPendingDepth = 2;
@@ -231,6 +234,10 @@ private:
       double factor = isa<BlockArgument>(value) && !state.boundary
                           ? options.variableFactor
                           : 1;
+      // The caller's tensors are split along the strategy's dim or whole.
+      if (state.boundary && version.isSplit() && want.isSplit() &&
+          want != version)
+        factor = otherInputDimFactor;
       best = std::min(best, factor * reshard(version, want, bytes));
     }
     return best;
@@ -285,6 +292,9 @@ private:
       const ValueState &state = states[operand.get()];
       for (const AxisLayout &version : state.versions)
         available |= !state.pending && version.isSplit();
+      // It will have to be made split for its update in any case.
+      auto hint = layouts.hints.find(operand.get());
+      available |= hint != layouts.hints.end() && hint->second[axis] == layout;
     }
     // On the time axis a partial op runs once for each micro-batch.
     if (isTime) {
@@ -382,8 +392,12 @@ private:
     return nullptr;
   }
 
-  /// Whether the strategy's rule for attention admits the signature.
+  /// Whether the strategy's rules for attention and loss admit the signature.
   bool fulfils(Operation *op, const OpSignature &signature) {
+    if (options.splitClasses &&
+        isa<graph::CrossEntropyOp, graph::CrossEntropyGradOp>(op))
+      return signature.operands[0].isSplit(
+          cast<RankedTensorType>(op->getOperand(0).getType()).getRank() - 1);
     if (options.attention == AttentionRule::Any ||
         !isa<graph::AttentionOp, graph::AttentionGradOp>(op))
       return true;
@@ -425,7 +439,12 @@ private:
         if (states[operand].pending)
           depth = std::max(depth, states[operand].depth + 1);
       }
-      if ((rules.isGenerator || waits) && depth <= maxPendingDepth) {
+      // Of the op on whole tensors: a shard of one repetition has no more
+      // elements than what it repeats, but is made as freely.
+      bool generates =
+          rules.isGenerator ||
+          (rules.work == 0 && analysis.getRules(op).isGenerator);
+      if ((generates || waits) && depth <= maxPendingDepth) {
         ValueState &state = states[op->getResult(0)];
         state.pending = true;
         state.depth = depth;

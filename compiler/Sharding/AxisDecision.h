@@ -98,6 +98,8 @@ struct AxisOptions {
   /// What moving a variable costs, as a multiple of moving another value.
   double variableFactor = 1;
   AttentionRule attention = AttentionRule::Any;
+  /// The loss and its gradient work on split classes.
+  bool splitClasses = false;
   /// The dim of each value that runs along sequences: splitting it anew is not
   /// held against a signature. Null: none is known.
   const llvm::DenseMap<mlir::Value, int64_t> *sequenceDims = nullptr;

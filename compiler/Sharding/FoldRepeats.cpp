@@ -34,16 +34,22 @@ weir::compiler::foldRepeats(const std::vector<uint64_t> &hashes) {
       it->second = i;
     }
   }
+  // Where the agreement over a period ended that was looked into before: from
+  // every place up to there it ends at the same.
+  std::unordered_map<size_t, size_t> endOf;
   unsigned count = 0;
   for (size_t i = 0; i < n;) {
     size_t bestPeriod = 0, bestLength = 0;
     size_t at = next[i];
     for (unsigned tried = 0; tried < triedPeriods && at < n;
          ++tried, at = next[at]) {
-      size_t period = at - i, length = 0;
-      while (i + period + length < n &&
-             hashes[i + length] == hashes[i + period + length])
-        ++length;
+      size_t period = at - i;
+      size_t &end = endOf[period];
+      if (end < i)
+        end = i;
+      while (period + end < n && hashes[end] == hashes[period + end])
+        ++end;
+      size_t length = end - i;
       // Whole periods only; a longer period must cover more.
       if (length >= period && length + period > bestLength) {
         bestPeriod = period;

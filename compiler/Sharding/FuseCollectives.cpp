@@ -410,17 +410,17 @@ private:
     if (members.size() < 2)
       return;
     Operation *last = members.back();
-    OperationState state(last->getLoc(), last->getName());
-    SmallVector<Location> locations;
+    OpBuilder builder(last);
+    SmallVector<Location> locations = llvm::map_to_vector(
+        members, [](Operation *op) { return op->getLoc(); });
+    OperationState state(builder.getFusedLoc(locations), last->getName());
     for (Operation *op : members) {
       state.addOperands(op->getOperand(0));
       state.addTypes(op->getResult(0).getType());
-      locations.push_back(op->getLoc());
     }
     for (NamedAttribute attr : last->getAttrs())
       if (attr.getName() != "operandSegmentSizes")
         state.addAttribute(attr.getName(), attr.getValue());
-    OpBuilder builder(last);
     state.addAttribute("operandSegmentSizes",
                        builder.getDenseI32ArrayAttr(
                            {static_cast<int32_t>(members.size()), 0}));

@@ -29,6 +29,10 @@ struct ProblemOptions {
   llvm::DenseMap<mlir::Operation *, GivenEntries> givenOps;
   /// By variable, likewise.
   llvm::StringMap<GivenEntries> givenVariables;
+  /// Layouts in which the caller's tensors come to the ops; others are whole.
+  llvm::DenseMap<mlir::Value, dist::LayoutAttr> givenArguments;
+  /// By variable, the layout of which the axes that are not searched hold.
+  llvm::StringMap<dist::LayoutAttr> decidedVariables;
   /// Entries of fewer ops are not folded.
   unsigned foldAbove = 256;
 };

@@ -143,7 +143,7 @@ public:
       getOperation().emitError() << llvm::toString(cluster.takeError());
       return signalPassFailure();
     }
-    Resharder resharder(mesh, *cluster);
+    Resharder resharder(mesh, *cluster, /*countsBytes=*/false);
     for (auto entry : getOperation().getOps<graph::EntryOp>()) {
       SmallVector<dist::ReshardOp> reshards(
           entry.getBody().front().getOps<dist::ReshardOp>());

@@ -33,7 +33,8 @@ public:
       getOperation().emitError() << llvm::toString(cluster.takeError());
       return signalPassFailure();
     }
-    resharder = std::make_shared<Resharder>(mesh, *cluster);
+    resharder = std::make_shared<Resharder>(mesh, *cluster,
+                                            /*countsBytes=*/false);
     strategies = strategiesOf(getOperation(), mesh);
     for (auto entry : getOperation().getOps<graph::EntryOp>())
       if (failed(runOnEntry(entry)))

@@ -22,6 +22,52 @@ def FactorMeshPass : Pass<"weir-factor-mesh", "::mlir::ModuleOp"> {
   let dependentDialects = ["::weir::dist::DistDialect", "::weir::graph::GraphDialect"];
 }
 
+def SelectLayoutsPass : Pass<"weir-select-layouts", "::mlir::ModuleOp"> {
+  let summary = "Searches the layouts of all values on the mesh axes of strategy `search`.";
+  let description = [{
+    In: `graph` entries on logical tensors, the module's `dist.mesh` and
+    strategies. Nothing happens where no axis has the strategy `search`. Out:
+    `dist.signature` (and `dist.programs`) on every compute op, with the entries
+    of all space axes decided, and `dist.layout` on variables;
+    `weir-propagate-layouts`, which follows, keeps these and decides
+    micro-batches.
+
+    The step's time under the cost model of the module's `dist.cluster` is
+    minimised over the signatures of all ops and the layouts of all variables at
+    once: work and bytes of each op, and reshards between a value's producer and
+    its uses. Blocks that repeat share their decisions. Eliminations solve the
+    problem exactly, or message passing bounds it from below. Axes of other
+    strategies are decided first, by `weir-propagate-layouts`, as if the searched
+    ones did nothing. Entries that update variables are searched first; others
+    find the variables' layouts given.
+
+    Layouts that the user gives to variables, arguments and, by overrides, to ops
+    are fulfilled. Variables and the gradients that update them fit the memory
+    of a device.
+
+    Refuses two different layouts of one variable or op, layouts that no
+    signature fulfils, layouts between which no reshard exists (both ends are
+    named), more than three searched axes, and programs that do not fit the
+    memory, with the bytes that are missing.
+
+    Report keys, in the module attribute `weir.layout_search`, by entry:
+    `seconds` (of a step), `bound` (no choice of layouts takes less, with blocks
+    folded), `bytes` (of variables and gradients on a device), `ops`, `classes`
+    (after folding), `candidates` (signatures after those that others can stand
+    in for are gone), `core` (nodes that eliminations left to messages).
+  }];
+  let options = [
+    ListOption<"strategies", "strategies", "std::string",
+      "Strategy of mesh axes, as of weir-propagate-layouts">,
+    ListOption<"overrides", "overrides", "std::string",
+      "Layouts by name pattern, as of weir-propagate-layouts">,
+    Option<"memory", "memory", "double", "0",
+      "Bytes a device that variables and gradients may take; 0: the cluster's memory">
+  ];
+  let dependentDialects = ["::weir::graph::GraphDialect", "::weir::dist::DistDialect",
+    "::weir::kernel::KernelDialect", "::mlir::arith::ArithDialect", "::mlir::math::MathDialect"];
+}
+
 def PropagateLayoutsPass : Pass<"weir-propagate-layouts", "::mlir::ModuleOp"> {
   let summary = "Decides a layout for every variable, argument, op and result.";
   let description = [{
@@ -154,6 +200,32 @@ def LocalizePass : Pass<"weir-localize", "::mlir::ModuleOp"> {
   let dependentDialects = ["::weir::dist::DistDialect", "::weir::graph::GraphDialect"];
 }
 
+def BalanceSequencePass : Pass<"weir-balance-sequence", "::mlir::ModuleOp"> {
+  let summary = "Reorders tokens so that shards of a sequence see equally many keys.";
+  let description = [{
+    In: `graph` entries before autodiff and the module's `dist.mesh`. Out: the
+    same results, computed on sequences in another order: cut into twice as many
+    chunks as `axes` have coordinates together (n), the contiguous shard of
+    coordinate r is chunks r and 2n - 1 - r. Under a causal mask all shards then
+    see as many pairs of query and key; contiguous ones differ by (2n - 1) / n.
+
+    The caller's tensors of two dims or more are reordered along dim 1 as they
+    enter, what joins them along the sequence where it does, and results that
+    run along the sequence are put back in order. Causal attention gets
+    `positions`. Ops that do not treat all places alike get their operands in
+    the sequence's own order.
+
+    Refuses lengths that 2n does not divide, dropout along the sequence (its
+    random numbers go by a token's place), and unknown axes.
+  }];
+  let options = [
+    ListOption<"axes", "axes", "std::string", "Mesh axes that split sequences, outermost first. Default: those whose strategy in the "
+      "module's 'weir.strategies' is 'context-zigzag' or 'ring-zigzag'">
+  ];
+  let dependentDialects = ["::weir::graph::GraphDialect", "::weir::kernel::KernelDialect",
+    "::mlir::arith::ArithDialect", "::mlir::math::MathDialect"];
+}
+
 def ExpandSplitProgramsPass : Pass<"weir-expand-split-programs", "::mlir::ModuleOp"> {
   let summary = "Puts the decided split programs in the place of their ops.";
   let description = [{
@@ -165,6 +237,38 @@ def ExpandSplitProgramsPass : Pass<"weir-expand-split-programs", "::mlir::Module
     Refuses a program that the op does not offer on its local types, two
     programs of one op, and programs on the time axis.
   }];
+  let dependentDialects = ["::weir::dist::DistDialect", "::weir::graph::GraphDialect"];
+}
+
+def FuseCollectivesPass : Pass<"weir-fuse-collectives", "::mlir::ModuleOp"> {
+  let summary = "Joins collectives that feed each other or stand together, and starts them early.";
+  let description = [{
+    In: entries on local types, after `weir-expand-split-programs`. Out: the same
+    values from fewer collectives in a better order, in entries and in
+    `dist.micro_batches`:
+
+    - an all-reduce of which only slices of one kind are read, also behind
+      elementwise ops, is a reduce-scatter (and, over axes that do not slice, an
+      all-reduce of the shard); the elementwise ops work on shards
+    - a slice of what was gathered alike is the shard that was there; a
+      reduce-scatter that is only gathered again is an all-reduce
+    - a collective, with the slices that feed it, moves to where its operands are
+      made, so that what is computed between there and its use hides it. One
+      that takes more memory than it frees (a gather of a variable) comes at most
+      one layer ahead of its use, layers being told apart by the first number in
+      the names of the user's nodes
+    - collectives of one kind over the same axes that stand together become one
+      op of several tensors, up to `bucket-bytes`. It takes no copies: the
+      tensors lie where they lay
+
+    Order of sums and bits of results are as before, but for a reduction over
+    several axes that is split in two.
+  }];
+  let options = [
+    Option<"bucketBytes", "bucket-bytes", "int64_t", "-1",
+      "Bytes of the larger of operands and results that one collective may have by joining; 0 joins "
+      "none. Default: of the module's cluster, 16 latencies' worth of transfer">
+  ];
   let dependentDialects = ["::weir::dist::DistDialect", "::weir::graph::GraphDialect"];
 }
 

@@ -308,6 +308,7 @@ PieceRules::PieceRules() {
   other = {classifyOther, evaluateOther};
   addStructuredPieceRules(*this);
   addIndexedPieceRules(*this);
+  addAlongPieceRules(*this);
 }
 
 const PieceRules &PieceRules::get() {

@@ -96,6 +96,8 @@ private:
 void addStructuredPieceRules(PieceRules &rules);
 /// `kernel.gather`, `scatter_add`.
 void addIndexedPieceRules(PieceRules &rules);
+/// `kernel.take`, `put_add`, `scan`, `sort`.
+void addAlongPieceRules(PieceRules &rules);
 
 } // namespace weir::compiler
 

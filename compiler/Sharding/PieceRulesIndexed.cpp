@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// How the pieces that read or write at indices are split.
+// How the pieces that gather and scatter rows are split.
 #include "compiler/Sharding/PieceRules.h"
 
 using namespace mlir;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "compiler/Sharding/AxisDecision.h"
 #include "compiler/Sharding/Passes.h"
+#include "dialects/Graph/Annotations.h"
 
 #include <optional>
 
@@ -26,8 +27,10 @@ AttentionRule attentionRuleOf(Strategy strategy) {
   case Strategy::Ulysses:
     return AttentionRule::Heads;
   case Strategy::Context:
+  case Strategy::ContextZigzag:
     return AttentionRule::Queries;
   case Strategy::Ring:
+  case Strategy::RingZigzag:
     return AttentionRule::Ring;
   default:
     return AttentionRule::Any;
@@ -194,6 +197,26 @@ private:
     return result;
   }
 
+  /// Takes an axis as weir-select-layouts decided it.
+  LogicalResult adopt(EntryLayouts &layouts, unsigned axis) {
+    for (auto [i, op] : llvm::enumerate(layouts.ops)) {
+      auto signature = op->getAttrOfType<dist::SignatureAttr>(
+          dist::DistDialect::getSignatureAttrName());
+      if (!signature ||
+          signature.getOperands().size() != op->getNumOperands() ||
+          signature.getResults().size() != op->getNumResults())
+        return op->emitError("expects ")
+               << describe(op)
+               << " to have the signature that weir-select-layouts found";
+      for (auto [n, layout] : llvm::enumerate(signature.getOperands()))
+        layouts.operand(i, n)[axis] = layout.getAxes()[axis];
+      for (auto [n, layout] : llvm::enumerate(signature.getResults()))
+        layouts.result(i, n)[axis] = layout.getAxes()[axis];
+      layouts.programsOf(i)[axis] = programOf(op, mesh, axis);
+    }
+    return success();
+  }
+
   LogicalResult decideEntry(EntryLayouts &layouts,
                             SignatureAnalysis &analysis) {
     int time = mesh.getTimeAxis();
@@ -206,7 +229,13 @@ private:
       if (!layouts.microBatched)
         layouts.timeSplit.clear();
     }
+    bool selected = getOperation()->hasAttr(layoutSearchAttr);
     for (unsigned axis = 0; axis < numAxes; ++axis) {
+      if (selected && !mesh.isTime(axis)) {
+        if (failed(adopt(layouts, axis)))
+          return failure();
+        continue;
+      }
       Strategy strategy = plan.axes[axis].strategy;
       AxisOptions options;
       options.axis = axis;
@@ -218,6 +247,8 @@ private:
       if (strategy == Strategy::Megatron || strategy == Strategy::MegatronSp ||
           strategy == Strategy::Redco)
         options.variableFactor = splitVariableFactor;
+      options.splitClasses =
+          strategy == Strategy::Megatron || strategy == Strategy::MegatronSp;
       // Gathered ahead of use, whatever that costs.
       if (strategy == Strategy::Zero3)
         options.variableFactor = 0;

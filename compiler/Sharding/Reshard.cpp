@@ -2,6 +2,7 @@
 #include "compiler/Sharding/Reshard.h"
 
 #include "llvm/ADT/DenseMap.h"
+#include "llvm/ADT/bit.h"
 
 #include <array>
 #include <limits>
@@ -72,7 +73,7 @@ public:
     State start = encode(source);
     target = encode(to);
     describe(target, targetShape);
-    nodes.push_back({start, 0, -1, {}});
+    nodes.push_back({start, 0, -1, Step()});
     best[keyOf(start)] = 0;
     open.push({estimate(start), 0});
     while (!open.empty()) {
@@ -89,7 +90,8 @@ public:
 
 private:
   using State = std::array<uint8_t, maxAxes>;
-  using Axes = SmallVector<int64_t, 4>;
+  /// Mesh axes as bits. Splits nest in mesh order, so a set is a list.
+  using Axes = uint32_t;
   // Codes: 0 broadcast, 1 to 3 partial, then two for each dimension.
   static constexpr uint8_t whole = 0, firstPartial = 1, firstSplit = 4;
 
@@ -99,17 +101,26 @@ private:
     bool frozen;
   };
   /// What a state says, dimension by dimension.
+  struct Part {
+    Axes axes = 0;
+    uint8_t unit = 0; // which of the units
+    double capacity = 1;
+  };
   struct Shape {
-    SmallVector<Axes, 4> axes;
-    SmallVector<uint8_t, 4> unit; // which of the units
-    SmallVector<double, 4> capacity;
+    SmallVector<Part, 6> dims;
     double elements = 1; // of the largest shard
+  };
+  struct Step {
+    Kind kind = Kind::LocalSlice;
+    Axes axes = 0;
+    int64_t dim = 0, toDim = 0;
+    dist::Reduction reduction = dist::Reduction::Sum;
   };
   struct Node {
     State state;
     double cost;
     int parent;
-    ReshardStep step; // that led here; without its result
+    Step step; // that led here
   };
   struct Open {
     double total;
@@ -173,28 +184,28 @@ private:
     return key;
   }
 
-  double capacityOf(int64_t dim, ArrayRef<int64_t> axes, uint8_t unit) const {
-    if (axes.empty())
+  double capacityOf(int64_t dim, Axes axes, uint8_t unit) const {
+    if (!axes)
       return dims[dim].size;
-    int64_t runs = dims[dim].size / dims[dim].units[unit];
-    for (int64_t axis : axes)
-      runs = dist::capacityOf(runs, parts[axis]);
-    return runs * dims[dim].units[unit];
+    int64_t run = dims[dim].units[unit], runs = dims[dim].size / run;
+    for (; axes; axes &= axes - 1)
+      runs = dist::capacityOf(runs, parts[llvm::countr_zero(axes)]);
+    return runs * run;
   }
 
   void describe(const State &state, Shape &shape) const {
-    shape.axes.assign(dims.size(), {});
-    shape.unit.assign(dims.size(), 0);
-    shape.capacity.resize(dims.size());
-    shape.elements = 1;
+    shape.dims.assign(dims.size(), Part());
     for (unsigned axis = 0; axis < numAxes; ++axis)
       if (isSplit(state[axis])) {
-        shape.axes[dimOf(state[axis])].push_back(axis);
-        shape.unit[dimOf(state[axis])] = (state[axis] - firstSplit) % 2;
+        Part &part = shape.dims[dimOf(state[axis])];
+        part.axes |= 1u << axis;
+        part.unit = (state[axis] - firstSplit) % 2;
       }
+    shape.elements = 1;
     for (unsigned d = 0; d < dims.size(); ++d) {
-      shape.capacity[d] = capacityOf(d, shape.axes[d], shape.unit[d]);
-      shape.elements *= shape.capacity[d];
+      Part &part = shape.dims[d];
+      part.capacity = capacityOf(d, part.axes, part.unit);
+      shape.elements *= part.capacity;
     }
   }
 
@@ -204,35 +215,30 @@ private:
     double mean = 0;     // the same on average, where coordinates are
                          // independent
     double messages = 1; // ranks that one rank gets them from
-    uint32_t axes = 0;   // whose splits change
+    Axes axes = 0;       // whose splits change
+    bool cut = false;    // whether a dimension is cut in other runs
   };
   Meeting meet(const Shape &a, const Shape &b) const {
     Meeting meeting;
     double kept = 1, keptMean = 1;
     for (unsigned d = 0; d < dims.size(); ++d) {
-      size_t same = 0;
-      const Axes &before = a.axes[d], &after = b.axes[d];
-      if (a.unit[d] == b.unit[d])
-        while (same < before.size() && same < after.size() &&
-               before[same] == after[same])
-          ++same;
-      double left = 1, right = 1;
-      for (int64_t axis : ArrayRef(before).drop_front(same)) {
-        meeting.axes |= 1u << axis;
-        left *= sizes[axis];
-      }
-      for (int64_t axis : ArrayRef(after).drop_front(same)) {
-        meeting.axes |= 1u << axis;
-        right *= sizes[axis];
-      }
+      const Part &before = a.dims[d], &after = b.dims[d];
+      bool cut = before.axes && after.axes && before.unit != after.unit;
+      meeting.cut |= cut;
+      // Blocks are the same up to the first axis that differs.
+      Axes differ = cut ? ~Axes(0) : before.axes ^ after.axes;
+      Axes changed = differ ? ~((differ & -differ) - 1) : 0;
+      double left = ranksOf(before.axes & changed);
+      double right = ranksOf(after.axes & changed);
+      meeting.axes |= (before.axes | after.axes) & changed;
       meeting.messages *= std::max(1.0, std::ceil(left / right));
-      double both = std::min(a.capacity[d], b.capacity[d]);
+      double both = std::min(before.capacity, after.capacity);
+      keptMean *= both;
       if (left > 1 && right > 1) { // two ways: somebody holds nothing of it
         kept = 0;
-        keptMean *= both / std::min(left, right);
+        keptMean /= std::min(left, right);
       } else {
         kept *= both;
-        keptMean *= both;
       }
     }
     meeting.lacking = b.elements - kept;
@@ -269,53 +275,70 @@ private:
                        : 0;
   }
 
-  void consider(unsigned parent, const State &state, Kind kind, Axes axes,
-                int64_t dim, int64_t toDim, dist::Reduction reduction,
+  void consider(unsigned parent, const State &state, const Step &step,
                 double seconds) {
-    seconds += kind == Kind::Exchange ? exchangePenalty
-               : kind == Kind::LocalSlice || kind == Kind::ToPartial
-                   ? localStepPenalty
-                   : collectivePenalty;
-    double total = nodes[parent].cost + seconds;
+    double total = nodes[parent].cost + seconds + penaltyOf(step.kind);
     auto [it, inserted] = best.try_emplace(keyOf(state), nodes.size());
-    if (!inserted) {
-      if (nodes[it->second].cost <= total)
-        return;
-      it->second = nodes.size();
+    if (!inserted && nodes[it->second].cost <= total)
+      return;
+    double through = total + estimate(state);
+    if (through > reached) {
+      if (inserted)
+        best.erase(it);
+      return;
     }
-    ReshardStep step;
-    step.kind = kind;
-    step.axes = std::move(axes);
-    step.dim = dim;
-    step.toDim = toDim;
-    step.reduction = reduction;
-    unsigned index = nodes.size();
-    nodes.push_back(
-        {state, total, static_cast<int>(parent), std::move(step)});
-    open.push({total + estimate(state), index});
+    if (state == target)
+      reached = total;
+    it->second = nodes.size();
+    open.push({through, it->second});
+    nodes.push_back({state, total, static_cast<int>(parent), step});
   }
 
-  double seconds(Kind kind, ArrayRef<int64_t> axes, double elements,
+  static double penaltyOf(Kind kind) {
+    switch (kind) {
+    case Kind::LocalSlice:
+    case Kind::ToPartial:
+      return localStepPenalty;
+    case Kind::Exchange:
+      return exchangePenalty;
+    default:
+      return collectivePenalty;
+    }
+  }
+
+  double seconds(Kind kind, Axes axes, double elements,
                  int64_t messages = 0) const {
-    return cost.seconds(kind, axes, elements * elementBytes, messages);
+    return cost.secondsOver(kind, axes, elements * elementBytes, messages);
   }
 
-  double ranksOf(ArrayRef<int64_t> axes) const {
+  double ranksOf(Axes axes) const {
     double ranks = 1;
-    for (int64_t axis : axes)
-      ranks *= sizes[axis];
+    for (; axes; axes &= axes - 1)
+      ranks *= sizes[llvm::countr_zero(axes)];
     return ranks;
+  }
+
+  /// Whether axes can become the innermost splits of a dimension.
+  bool canAdd(int64_t dim, const Shape &shape, Axes axes) const {
+    Axes there = shape.dims[dim].axes;
+    return !dims[dim].frozen && (axes & -axes) > there;
   }
 
   /// The unit in which a dimension of a state can be split further.
   uint8_t unitFor(int64_t dim, const Shape &shape) const {
-    return shape.axes[dim].empty() ? 1 : shape.unit[dim];
+    return shape.dims[dim].axes ? shape.dims[dim].unit : 1;
   }
 
-  /// Whether axes can become the innermost splits of a dimension.
-  bool canAdd(int64_t dim, const Shape &shape, int64_t firstAxis) const {
-    return !dims[dim].frozen &&
-           (shape.axes[dim].empty() || shape.axes[dim].back() < firstAxis);
+  /// Elements of the largest shard when `dim` is split over `axes`.
+  double elementsWith(const Shape &shape, int64_t dim, Axes axes,
+                      uint8_t unit) const {
+    return shape.elements / shape.dims[dim].capacity *
+           capacityOf(dim, axes, unit);
+  }
+
+  void set(State &state, Axes axes, uint8_t code) const {
+    for (; axes; axes &= axes - 1)
+      state[llvm::countr_zero(axes)] = code;
   }
 
   void expand(unsigned index) {
@@ -324,54 +347,51 @@ private:
     describe(state, shape);
     addExchanges(index, state, shape);
     addReductions(index, state, shape);
-    for (unsigned d = 0; d < dims.size(); ++d) {
-      if (dims[d].frozen)
-        continue;
-      // Innermost splits leave, for nowhere or for another dimension.
-      ArrayRef<int64_t> splits = shape.axes[d];
-      for (size_t count = 1; count <= splits.size(); ++count) {
-        ArrayRef<int64_t> run = splits.take_back(count);
-        ArrayRef<int64_t> rest = splits.drop_back(count);
-        double others = 1 - 1 / ranksOf(run);
-        double longer = capacityOf(d, rest, shape.unit[d]);
-        State next = state;
-        for (int64_t axis : run)
-          next[axis] = whole;
-        consider(index, next, Kind::AllGather, Axes(run), d, 0,
-                 dist::Reduction::Sum,
-                 seconds(Kind::AllGather, run,
-                         shape.elements / shape.capacity[d] *
-                             (longer - shape.capacity[d])));
-        for (unsigned to = 0; to < dims.size(); ++to) {
-          if (to == d || !canAdd(to, shape, run.front()))
-            continue;
-          uint8_t unit = unitFor(to, shape);
-          for (int64_t axis : run)
-            next[axis] = splitCode(to, unit);
-          Axes axes = shape.axes[to];
-          axes.append(run.begin(), run.end());
-          double elements = shape.elements / shape.capacity[d] * longer /
-                            shape.capacity[to] * capacityOf(to, axes, unit);
-          consider(index, next, Kind::AllToAll, Axes(run), d, to,
-                   dist::Reduction::Sum,
-                   seconds(Kind::AllToAll, run, elements * others));
-        }
-      }
-    }
+    for (unsigned d = 0; d < dims.size(); ++d)
+      if (!dims[d].frozen)
+        addMoves(index, state, shape, d);
     for (unsigned axis = 0; axis < numAxes; ++axis) {
       if (state[axis] != whole || mesh.isTime(axis))
         continue;
       State next = state;
+      Axes axes = 1u << axis;
       for (unsigned d = 0; d < dims.size(); ++d)
-        if (canAdd(d, shape, axis)) {
+        if (canAdd(d, shape, axes)) {
           next[axis] = splitCode(d, unitFor(d, shape));
-          consider(index, next, Kind::LocalSlice, {axis}, d, 0,
-                   dist::Reduction::Sum, 0);
+          consider(index, next, {Kind::LocalSlice, axes, d}, 0);
         }
       if (isPartial(target[axis])) {
         next[axis] = target[axis];
-        consider(index, next, Kind::ToPartial, {axis}, 0, 0,
-                 reductionOf(target[axis]), 0);
+        consider(index, next,
+                 {Kind::ToPartial, axes, 0, 0, reductionOf(target[axis])}, 0);
+      }
+    }
+  }
+
+  /// The innermost splits of a dimension leave, for nowhere or for another.
+  void addMoves(unsigned index, const State &state, const Shape &shape,
+                unsigned dim) {
+    const Part &part = shape.dims[dim];
+    Axes run = 0;
+    for (Axes rest = part.axes; rest;) {
+      Axes innermost = llvm::bit_floor(rest);
+      rest ^= innermost;
+      run |= innermost;
+      double longer = elementsWith(shape, dim, rest, part.unit);
+      State next = state;
+      set(next, run, whole);
+      consider(index, next, {Kind::AllGather, run, dim},
+               seconds(Kind::AllGather, run, longer - shape.elements));
+      for (unsigned to = 0; to < dims.size(); ++to) {
+        if (to == dim || !canAdd(to, shape, run))
+          continue;
+        uint8_t unit = unitFor(to, shape);
+        set(next, run, splitCode(to, unit));
+        double elements = longer / shape.dims[to].capacity *
+                          capacityOf(to, shape.dims[to].axes | run, unit);
+        consider(index, next, {Kind::AllToAll, run, dim, to},
+                 seconds(Kind::AllToAll, run,
+                         elements * (1 - 1 / ranksOf(run))));
       }
     }
   }
@@ -379,29 +399,25 @@ private:
   /// Reduces any axes of one reduction, to all ranks or to shards.
   void addReductions(unsigned index, const State &state, const Shape &shape) {
     for (uint8_t code = firstPartial; code < firstSplit; ++code) {
-      Axes terms;
+      Axes terms = 0;
       for (unsigned axis = 0; axis < numAxes; ++axis)
         if (state[axis] == code && target[axis] != code && !mesh.isTime(axis))
-          terms.push_back(axis);
-      forSubsets(terms, [&](const Axes &axes) {
+          terms |= 1u << axis;
+      forSubsets(terms, [&](Axes axes) {
         State next = state;
-        for (int64_t axis : axes)
-          next[axis] = whole;
-        double others = 1 - 1 / ranksOf(axes);
-        consider(index, next, Kind::AllReduce, axes, 0, 0, reductionOf(code),
-                 seconds(Kind::AllReduce, axes, 2 * shape.elements * others));
+        set(next, axes, whole);
+        consider(index, next, {Kind::AllReduce, axes, 0, 0, reductionOf(code)},
+                 seconds(Kind::AllReduce, axes,
+                         2 * shape.elements * (1 - 1 / ranksOf(axes))));
         for (unsigned d = 0; d < dims.size(); ++d) {
-          if (!canAdd(d, shape, axes.front()))
+          if (!canAdd(d, shape, axes))
             continue;
           uint8_t unit = unitFor(d, shape);
-          Axes splits = shape.axes[d];
-          splits.append(axes);
-          double part = shape.elements / shape.capacity[d] *
-                        capacityOf(d, splits, unit);
-          for (int64_t axis : axes)
-            next[axis] = splitCode(d, unit);
-          consider(index, next, Kind::ReduceScatter, axes, d, 0,
-                   reductionOf(code),
+          double part =
+              elementsWith(shape, d, shape.dims[d].axes | axes, unit);
+          set(next, axes, splitCode(d, unit));
+          consider(index, next,
+                   {Kind::ReduceScatter, axes, d, 0, reductionOf(code)},
                    seconds(Kind::ReduceScatter, axes,
                            part * (ranksOf(axes) - 1)));
         }
@@ -411,29 +427,24 @@ private:
 
   /// Brings any axes into their last state at once.
   void addExchanges(unsigned index, const State &state, const Shape &shape) {
-    Axes changing;
+    Axes changing = 0;
     for (unsigned axis = 0; axis < numAxes; ++axis)
       if (state[axis] != target[axis] && !isPartial(state[axis]) &&
           !isPartial(target[axis]))
-        changing.push_back(axis);
-    Shape after;
-    forSubsets(changing, [&](const Axes &moved) {
+        changing |= 1u << axis;
+    forSubsets(changing, [&](Axes moved) {
       State next = state;
-      for (int64_t axis : moved)
-        next[axis] = target[axis];
+      for (Axes left = moved; left; left &= left - 1)
+        next[llvm::countr_zero(left)] = target[llvm::countr_zero(left)];
       if (!unitsAgree(next))
         return;
-      describe(next, after);
-      Meeting meeting = meet(shape, after);
-      if (meeting.lacking <= 0 && ArrayRef(shape.unit) == ArrayRef(after.unit))
+      describe(next, scratch);
+      Meeting meeting = meet(shape, scratch);
+      if (meeting.lacking <= 0 && !meeting.cut)
         return; // slices do that
-      Axes group;
-      for (unsigned axis = 0; axis < numAxes; ++axis)
-        if (meeting.axes >> axis & 1)
-          group.push_back(axis);
-      double elements = (meeting.lacking + meeting.mean) / 2;
-      consider(index, next, Kind::Exchange, group, 0, 0, dist::Reduction::Sum,
-               seconds(Kind::Exchange, group, elements,
+      consider(index, next, {Kind::Exchange, meeting.axes},
+               seconds(Kind::Exchange, meeting.axes,
+                       (meeting.lacking + meeting.mean) / 2,
                        std::max<int64_t>(1, meeting.messages)));
     });
   }
@@ -449,23 +460,21 @@ private:
 
   /// All subsets of a few axes; of many, single ones, prefixes and suffixes.
   template <typename Function>
-  void forSubsets(const Axes &axes, const Function &function) {
-    if (axes.size() <= 5) {
-      for (unsigned set = 1; set < 1u << axes.size(); ++set) {
-        Axes subset;
-        for (unsigned i = 0; i < axes.size(); ++i)
-          if (set >> i & 1)
-            subset.push_back(axes[i]);
+  static void forSubsets(Axes axes, const Function &function) {
+    if (llvm::popcount(axes) <= 5) {
+      for (Axes subset = axes; subset; subset = (subset - 1) & axes)
         function(subset);
-      }
       return;
     }
-    for (unsigned i = 0; i < axes.size(); ++i) {
-      function({axes[i]});
-      if (i > 0)
-        function(Axes(ArrayRef(axes).take_front(i + 1)));
-      if (i > 0 && i + 1 < axes.size())
-        function(Axes(ArrayRef(axes).drop_front(i)));
+    Axes before = 0;
+    for (Axes left = axes; left; left &= left - 1) {
+      Axes axis = left & -left;
+      function(axis);
+      if (before)
+        function(before | axis);
+      if (before && left != axis)
+        function(left);
+      before |= axis;
     }
   }
 
@@ -474,20 +483,23 @@ private:
     for (int node = index; nodes[node].parent >= 0; node = nodes[node].parent)
       path.push_back(node);
     SmallVector<ReshardStep> steps;
-    seconds = 0;
+    seconds = nodes[index].cost;
     for (unsigned node : llvm::reverse(path)) {
-      ReshardStep step = nodes[node].step;
+      const Step &found = nodes[node].step;
+      seconds -= penaltyOf(found.kind);
+      ReshardStep step;
+      step.kind = found.kind;
+      for (Axes left = found.axes; left; left &= left - 1)
+        step.axes.push_back(llvm::countr_zero(left));
+      step.dim = found.dim;
+      step.toDim = found.toDim;
+      step.reduction = found.reduction;
       step.result = decode(nodes[node].state);
-      seconds += nodes[node].cost - nodes[nodes[node].parent].cost -
-                 (step.kind == Kind::Exchange ? exchangePenalty
-                  : step.isCollective()       ? collectivePenalty
-                                              : localStepPenalty);
       // Local steps of one kind in a row are one op.
-      bool joins = !steps.empty() && !step.isCollective() &&
-                   steps.back().kind == step.kind &&
-                   steps.back().dim == step.dim &&
-                   steps.back().reduction == step.reduction;
-      if (joins && steps.back().axes.back() < step.axes.front()) {
+      if (!steps.empty() && !step.isCollective() &&
+          steps.back().kind == step.kind && steps.back().dim == step.dim &&
+          steps.back().reduction == step.reduction &&
+          steps.back().axes.back() < step.axes.front()) {
         steps.back().axes.append(step.axes);
         steps.back().result = step.result;
       } else {
@@ -508,6 +520,8 @@ private:
   double elementBytes = 1;
   State target{};
   Shape targetShape, scratch;
+  /// Cost of the best program found so far.
+  double reached = std::numeric_limits<double>::infinity();
   std::vector<Node> nodes;
   llvm::DenseMap<std::pair<uint64_t, uint64_t>, unsigned> best;
   std::priority_queue<Open> open;
@@ -525,8 +539,9 @@ int64_t ReshardPlan::numCollectives() const {
       steps, [](const ReshardStep &step) { return step.isCollective(); });
 }
 
-Resharder::Resharder(dist::MeshAttr mesh, const Cluster &cluster)
-    : mesh(mesh), cost(cluster, mesh) {}
+Resharder::Resharder(dist::MeshAttr mesh, const Cluster &cluster,
+                     bool countsBytes)
+    : mesh(mesh), cost(cluster, mesh), countsBytes(countsBytes) {}
 
 Resharder::~Resharder() = default;
 
@@ -555,7 +570,8 @@ FailureOr<const ReshardPlan *> Resharder::plan(ArrayRef<AxisLayout> from,
           Search(from, to, logical, mesh, cost).run(to, made->seconds);
       if (succeeded(steps)) {
         made->steps = std::move(*steps);
-        countBytes(*made, from, to, logical, mesh);
+        if (countsBytes)
+          countBytes(*made, from, to, logical, mesh);
       } else {
         made.reset();
       }

@@ -29,7 +29,10 @@ struct ReshardPlan {
 /// cost model of a cluster, and remembers it. Deterministic. Not thread-safe.
 class Resharder {
 public:
-  Resharder(dist::MeshAttr mesh, const Cluster &cluster);
+  /// `countsBytes`: fill in the bytes and bounds of plans, which takes time that
+  /// grows with the ranks where shards are uneven.
+  Resharder(dist::MeshAttr mesh, const Cluster &cluster,
+            bool countsBytes = true);
   ~Resharder();
   Resharder(const Resharder &) = delete;
   Resharder &operator=(const Resharder &) = delete;
@@ -51,6 +54,7 @@ public:
 private:
   dist::MeshAttr mesh;
   CollectiveCost cost;
+  bool countsBytes;
   /// By layouts, shape and element size; null: impossible.
   llvm::StringMap<std::unique_ptr<ReshardPlan>> plans;
 };

@@ -41,6 +41,9 @@ weir::compiler::propagateScalar(Operation &op,
   if (auto constant = dyn_cast<arith::ConstantOp>(op)) {
     Dependence result;
     result.zero = isZeroConstant(constant.getValue());
+    if (auto number = dyn_cast<FloatAttr>(constant.getValue()))
+      if (number.getValue().isFiniteNonZero())
+        result.sign = number.getValue().isNegative() ? -1 : 1;
     return result;
   }
   if (llvm::none_of(operands, [](const Dependence &d) { return d.partial; }))
@@ -68,8 +71,13 @@ weir::compiler::propagateScalar(Operation &op,
         return term;
       return std::nullopt;
     }
-    // max(x) + b is monotone in x; max(x) + max(y) is not max(x + y).
-    if (operands[0].partial && operands[1].partial)
+    // max(x) + b is monotone in x; max(x) + max(y) is not max(x + y). Only a
+    // constant is known to be finite: where b is the minimum of nothing yet, on
+    // another axis, the sum of two infinities is no number. Integers overflow.
+    const Dependence &other = operands[operands[0].partial ? 1 : 0];
+    if (!other.zero && other.sign == 0)
+      return std::nullopt;
+    if (isa<arith::AddIOp, arith::SubIOp>(op))
       return std::nullopt;
     if (subtract && operands[1].partial)
       return Dependence::term(mirrored(reduction));
@@ -77,15 +85,21 @@ weir::compiler::propagateScalar(Operation &op,
   }
   if (isa<arith::NegFOp>(op))
     return sum ? term : Dependence::term(mirrored(reduction));
+  /// A term times a constant of this sign, for maxima and minima.
+  auto scaled = [&](int sign) -> std::optional<Dependence> {
+    if (sign == 0)
+      return std::nullopt;
+    return Dependence::term(sign > 0 ? reduction : mirrored(reduction));
+  };
   if (isa<arith::MulFOp, arith::MulIOp>(op)) {
-    if (sum && !(operands[0].partial && operands[1].partial))
-      return term;
-    return std::nullopt;
+    if (operands[0].partial && operands[1].partial)
+      return std::nullopt;
+    return sum ? term : scaled(operands[operands[0].partial ? 1 : 0].sign);
   }
   if (isa<arith::DivFOp>(op)) {
-    if (sum && !operands[1].partial)
-      return term;
-    return std::nullopt;
+    if (operands[1].partial)
+      return std::nullopt;
+    return sum ? term : scaled(operands[1].sign);
   }
   // Widening is exact and narrowing rounds each term: linear either way.
   if (isa<arith::ExtFOp, arith::TruncFOp, arith::SIToFPOp, arith::ExtSIOp>(op))

@@ -9,14 +9,16 @@
 namespace weir::compiler {
 
 /// How a scalar (or tensor) depends on the partial operands: not at all, or as
-/// a term of a reduction. `zero` marks the constant 0, a term of every sum.
+/// a term of a reduction. `zero` marks the constant 0, a term of every sum;
+/// `sign` is that of another finite constant, by which products are monotone.
 struct Dependence {
   bool partial = false;
   dist::Reduction reduction = dist::Reduction::Sum;
   bool zero = false;
+  int sign = 0;
 
   static Dependence term(dist::Reduction reduction) {
-    return {true, reduction, false};
+    return {true, reduction, false, 0};
   }
 };
 

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "compiler/Sharding/ShardedBlock.h"
 
-#include "compiler/Sharding/Layouts.h"
-
 #include "mlir/IR/Verifier.h"
 
 #include <cmath>
@@ -109,6 +107,8 @@ Tensor ShardedBlock::makeArgument(BlockArgument argument,
       tensor.ints[i] =
           options.integersFrom +
           std::min(choices - 1, int64_t((v + 1) / 2 * double(choices)));
+      if (dataset == Special && i % 5 == 4)
+        tensor.ints[i] = -1; // no index at all
     }
   }
   return tensor;
@@ -170,13 +170,13 @@ std::vector<Tensor> ShardedBlock::termsOf(const Tensor &tensor,
         double away = reduction == Reduction::Max ? -1 : 1;
         term += away * (tensor.isFloat() ? 1 + number(stream, i) : 1);
         // What an empty shard holds.
-        if (tensor.isFloat() && number(stream * 59 + p, i) > 0.3)
-          term = away * INFINITY;
+        if (number(stream * 59 + p, i) > 0.3)
+          term = away * (tensor.isFloat() ? INFINITY : 0x1p31);
       }
       if (tensor.isFloat())
         terms[p].floats[i] = term;
       else
-        terms[p].ints[i] = int64_t(term);
+        terms[p].ints[i] = std::min<int64_t>(int64_t(term), INT32_MAX);
     }
   }
   return terms;
@@ -231,11 +231,10 @@ Operation *ShardedBlock::getLocal(Operation *op, ArrayRef<Type> operands,
     result.setType(type);
   // A constant's value is of its type: of a splat in any shape.
   if (op->getNumOperands() == 0)
-    if (auto value = op->getAttrOfType<TypedAttr>("value"))
-      if (auto elements = dyn_cast<DenseElementsAttr>(value))
-        if (elements.isSplat())
-          local->setAttr("value", retypeElements(value, cast<RankedTensorType>(
-                                                            resultTypes[0])));
+    if (auto elements = op->getAttrOfType<DenseElementsAttr>("value"))
+      if (elements.isSplat())
+        local->setAttr("value",
+                       elements.resizeSplat(cast<ShapedType>(resultTypes[0])));
   bool valid = succeeded(verify(local));
   if (!valid) {
     local->erase();

@@ -71,9 +71,7 @@ public:
 
   const std::string &getError() const { return numbers[0]->getError(); }
 
-  /// Why the signature does not hold, or "". With `always` it must hold where
-  /// there are zeros and NaNs too, of which terms of a sum may not be: the
-  /// quotient of two of them is no term of the quotient.
+  /// Why the signature does not hold, or "". With `always` on all numbers.
   std::string judge(const OpSignature &signature, bool always) {
     for (size_t dataset = 0; dataset < (always ? 4 : 2); ++dataset)
       for (bool byPieces : {false, true}) {
@@ -148,6 +146,9 @@ private:
 
   std::string judge(ShardedBlock &numbers, const OpSignature &signature,
                     bool byPieces) {
+    for (auto [result, layout] : llvm::zip_equal(results, signature.results))
+      if (layout.isPartial() && !mayHoldTerms(result.getType()))
+        return "has terms of a value that has no sum";
     SmallVector<AxisLayouts> wanted = onOneAxis(signature.results);
     std::string reason = "does not run on these shards";
     bool holds = numbers.run(
@@ -260,7 +261,7 @@ ProofReport weir::compiler::proveSignatures(Block &block, ValueRange results,
       if (signature.isProgram() || !signature.allows(parts))
         continue;
       ++report.derived;
-      std::string reason = trial.judge(signature, false);
+      std::string reason = trial.judge(signature, options.special);
       if (!reason.empty())
         report.incorrect.push_back({signature, parts, reason});
     }

@@ -23,6 +23,9 @@ struct ProofOptions {
   int64_t integersFrom = 0, integersTo = 5;
   /// Also tries splits in units other than 1.
   bool units = false;
+  /// What is derived must hold where there are zeros and NaNs, too. Of a sum's
+  /// terms it need not: x / 0 is infinite, the sum of its terms may be NaN.
+  bool special = false;
   /// Also looks for sound signatures that are not derived.
   bool findMissing = true;
 };

@@ -68,16 +68,63 @@ namespace {
 
 /// The pieces of one op in a block of pieces, and what they read and make.
 struct ExpandedOp {
+  Operation *op;
   SmallVector<Value> operands, results;
   SmallVector<Operation *> pieces;
 };
+
+/// Emits the pieces of `op` on `operands` at the end of `block`.
+ExpandedOp expandInto(Block &block, Operation *op, ValueRange operands) {
+  OpBuilder builder(op->getContext());
+  builder.setInsertionPointToEnd(&block);
+  ExpandedOp expanded;
+  expanded.op = op;
+  expanded.operands.assign(operands.begin(), operands.end());
+  Operation *last = block.empty() ? nullptr : &block.back();
+  if (auto expandable = dyn_cast<graph::ExpandOpInterface>(op)) {
+    expanded.results = expandable.expand(builder, operands);
+  } else {
+    Operation *piece = builder.clone(*op);
+    piece->setOperands(operands);
+    expanded.results.assign(piece->result_begin(), piece->result_end());
+  }
+  for (Operation *piece = last ? last->getNextNode()
+                          : block.empty() ? nullptr
+                                          : &block.front();
+       piece; piece = piece->getNextNode())
+    expanded.pieces.push_back(piece);
+  return expanded;
+}
+
+void clear(Block &block) {
+  while (!block.empty())
+    block.back().erase();
+}
+
+/// The op itself on the arguments of `block`, with these result types.
+Operation *cloneOnto(Block &block, Operation *op, TypeRange resultTypes) {
+  OpBuilder builder(op->getContext());
+  builder.setInsertionPointToEnd(&block);
+  Operation *clone = builder.clone(*op);
+  clone->setOperands(block.getArguments());
+  for (auto [result, type] : llvm::zip_equal(clone->getResults(), resultTypes))
+    result.setType(type);
+  // A constant's value is of its type: a splat has any.
+  if (op->getNumOperands() == 0)
+    if (auto elements = op->getAttrOfType<DenseElementsAttr>("value"))
+      if (elements.isSplat())
+        clone->setAttr("value",
+                       elements.resizeSplat(cast<ShapedType>(resultTypes[0])));
+  return clone;
+}
 
 /// Derives the signatures of a block of pieces, taken as one op.
 class Derivation {
 public:
   Derivation(Block &block, ValueRange results, ArrayRef<ExpandedOp> ops,
              dist::MeshAttr mesh)
-      : block(block), results(results), ops(ops), classes(block, mesh) {
+      : block(block), results(results), ops(ops), mesh(mesh),
+        classes(block, mesh) {
     for (Operation &op : block)
       if (auto work = PieceRules::get().lookup(&op).work)
         totalWork += work(&op);
@@ -93,10 +140,7 @@ public:
     SmallVector<Value> outer(block.getArguments().begin(),
                              block.getArguments().end());
     outer.append(results.begin(), results.end());
-    SmallVector<unsigned> roots;
-    for (unsigned root : classes.getClasses(outer))
-      if (isVisible(root))
-        roots.push_back(root);
+    SmallVector<unsigned> roots = classes.getClasses(outer);
     for (unsigned root : roots)
       addSplits(rules, root, [](const AxisLayout &) { return false; });
     for (Reduction reduction : reductions)
@@ -148,18 +192,59 @@ private:
     return in < out;
   }
 
-  /// Whether the types of an op's operands and results carry a split of the
-  /// class to every intermediate: expansions type these by operands' dims, so
-  /// that a split which no operand has reaches results only.
-  bool isVisible(unsigned root) {
-    for (const ExpandedOp &op : ops) {
-      auto carries = [&](Value value) { return classes.carries(value, root); };
-      if (llvm::any_of(op.operands, carries))
-        continue;
-      for (Operation *piece : op.pieces)
-        for (Value value : piece->getResults())
-          if (carries(value) && !llvm::is_contained(op.results, value))
-            return false;
+  /// A value's type when one more axis splits it as `layout` says.
+  static Type splitOnce(Type type, const AxisLayout &layout, int64_t axis) {
+    if (!layout.isSplit())
+      return type;
+    auto tensor = cast<RankedTensorType>(type);
+    SmallVector<int64_t> shape(tensor.getShape());
+    SmallVector<dist::ShardDim> dims;
+    if (auto shard = dyn_cast_or_null<dist::ShardAttr>(tensor.getEncoding()))
+      dims.assign(shard.getDims().begin(), shard.getDims().end());
+    else
+      for (int64_t size : shape)
+        dims.push_back({size, {}});
+    int64_t &size = shape[layout.dim];
+    size = dist::capacityOf(size / layout.unit, 2) * layout.unit;
+    dims[layout.dim].axes.push_back(axis);
+    dims[layout.dim].unit = layout.unit;
+    return RankedTensorType::get(
+        shape, tensor.getElementType(),
+        dist::ShardAttr::get(type.getContext(), dims));
+  }
+
+  /// Whether the ops' expansions on local types are the pieces that were
+  /// evaluated: some make intermediate dimensions of an attribute's size, which
+  /// no layout of operands and results can split.
+  bool expandsAlike(const LayoutEvaluation &layouts) {
+    int64_t axis = mesh ? mesh.getNumAxes() : 0;
+    for (const ExpandedOp &original : ops) {
+      Block source, pieces;
+      auto localTypes = [&](ValueRange values) {
+        SmallVector<Type> types;
+        for (Value value : values)
+          types.push_back(splitOnce(value.getType(), layouts.get(value), axis));
+        return types;
+      };
+      SmallVector<Location> locs(original.operands.size(),
+                                 original.op->getLoc());
+      SmallVector<Type> operandTypes = localTypes(original.operands);
+      source.addArguments(operandTypes, locs);
+      pieces.addArguments(operandTypes, locs);
+      Operation *local = cloneOnto(source, original.op,
+                                   localTypes(original.results));
+      ExpandedOp expanded = expandInto(pieces, local, pieces.getArguments());
+      bool alike = expanded.pieces.size() == original.pieces.size();
+      for (size_t i = 0; alike && i < expanded.pieces.size(); ++i) {
+        Operation *a = original.pieces[i], *b = expanded.pieces[i];
+        alike = a->getName() == b->getName() &&
+                a->getNumResults() == b->getNumResults() &&
+                llvm::equal(localTypes(a->getResults()), b->getResultTypes());
+      }
+      clear(pieces);
+      clear(source);
+      if (!alike)
+        return false;
     }
     return true;
   }
@@ -182,6 +267,13 @@ private:
         return std::nullopt;
     for (Value result : results)
       signature.results.push_back(layouts.get(result));
+    if (root) {
+      auto [known, isNew] = alike.try_emplace({*root, atoms}, false);
+      if (isNew)
+        known->second = expandsAlike(layouts);
+      if (!known->second)
+        return std::nullopt;
+    }
     signature.splitWork = layouts.splitWork;
     return signature;
   }
@@ -301,41 +393,16 @@ private:
   Block &block;
   ValueRange results;
   ArrayRef<ExpandedOp> ops;
+  dist::MeshAttr mesh;
   DimensionClasses classes;
   SmallVector<bool> unread;
+  /// Of a class and its atoms: whether expansions on local types are the same.
+  llvm::DenseMap<std::pair<unsigned, int64_t>, bool> alike;
   double totalWork = 0;
 };
 
-/// Emits the pieces of `op` on `operands` at the end of `block`.
-ExpandedOp expandInto(Block &block, Operation *op, ValueRange operands) {
-  OpBuilder builder(op->getContext());
-  builder.setInsertionPointToEnd(&block);
-  ExpandedOp expanded;
-  expanded.operands.assign(operands.begin(), operands.end());
-  Operation *last = block.empty() ? nullptr : &block.back();
-  if (auto expandable = dyn_cast<graph::ExpandOpInterface>(op)) {
-    expanded.results = expandable.expand(builder, operands);
-  } else {
-    Operation *piece = builder.clone(*op);
-    piece->setOperands(operands);
-    expanded.results.assign(piece->result_begin(), piece->result_end());
-  }
-  for (Operation *piece = last ? last->getNextNode()
-                          : block.empty() ? nullptr
-                                          : &block.front();
-       piece; piece = piece->getNextNode())
-    expanded.pieces.push_back(piece);
-  return expanded;
-}
-
-void clear(Block &block) {
-  while (!block.empty())
-    block.back().erase();
-}
-
 void deriveRules(Operation *op, TypeRange operandTypes, TypeRange resultTypes,
                  dist::MeshAttr mesh, OpRules &rules) {
-  MLIRContext *context = op->getContext();
   Region region;
   Block &source = region.emplaceBlock();
   Block &pieces = region.emplaceBlock();
@@ -344,18 +411,7 @@ void deriveRules(Operation *op, TypeRange operandTypes, TypeRange resultTypes,
     pieces.addArgument(type, op->getLoc());
   }
   // The op itself on these types; its expansion goes to a block of its own.
-  OpBuilder builder(context);
-  builder.setInsertionPointToEnd(&source);
-  Operation *clone = op->cloneWithoutRegions();
-  builder.insert(clone);
-  clone->setOperands(source.getArguments());
-  for (auto [result, type] : llvm::zip_equal(clone->getResults(), resultTypes))
-    result.setType(type);
-  if (auto constant = dyn_cast<graph::ConstantOp>(clone))
-    if (auto elements = dyn_cast<DenseElementsAttr>(constant.getValue()))
-      if (elements.isSplat() && elements.getType() != resultTypes[0])
-        constant.setValueAttr(cast<TypedAttr>(DenseElementsAttr(
-            elements.resizeSplat(cast<ShapedType>(resultTypes[0])))));
+  Operation *clone = cloneOnto(source, op, resultTypes);
   {
     ExpandedOp expanded = expandInto(pieces, clone, pieces.getArguments());
     Derivation(pieces, expanded.results, expanded, mesh).run(rules);

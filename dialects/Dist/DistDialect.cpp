@@ -112,6 +112,12 @@ LogicalResult DistDialect::verifyOperationAttribute(Operation *op,
     }
     return success();
   }
+  if (name == getClusterAttrName()) {
+    if (!isa<ModuleOp>(op) || !isa<StringAttr>(attribute.getValue()))
+      return op->emitOpError("expects 'dist.cluster' to be the text of a "
+                             "cluster file, on a module");
+    return success();
+  }
   return op->emitOpError("got an unknown attribute '") << name << "'";
 }
 

@@ -26,6 +26,10 @@ inline constexpr llvm::StringLiteral strategiesAttr = "weir.strategies";
 /// `[{match = "h.*.mlp.*", layouts = {tp = "S(0)"}}]`.
 inline constexpr llvm::StringLiteral layoutsAttr = "weir.layouts";
 
+/// On the module: what `weir-select-layouts` found, by entry. Where it is, the
+/// space axes of all signatures are decided.
+inline constexpr llvm::StringLiteral layoutSearchAttr = "weir.layout_search";
+
 /// On a `dist.reshard` and what it is lowered to: unit, made anew wherever it
 /// is used, in the micro-batch loop too, instead of kept for later uses.
 inline constexpr llvm::StringLiteral transientAttr = "weir.transient";

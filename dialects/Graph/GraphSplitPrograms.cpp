@@ -96,6 +96,21 @@ public:
                                      Value(), axes, reduction)
         .getOutput();
   }
+  /// 1 / sqrt(value + epsilon). A constant of the element type is not quite
+  /// epsilon; what it lacks is added too, which is nothing in that type's
+  /// arithmetic but makes the program the op's equal in a wider one.
+  Value rsqrtOf(Value value, double epsilon) {
+    llvm::APFloat rounded(epsilon);
+    bool inexact = false;
+    rounded.convert(
+        llvm::cast<FloatType>(typeOf(value).getElementType())
+            .getFloatSemantics(),
+        llvm::APFloat::rmNearestTiesToEven, &inexact);
+    Value sum = add(value, epsilon);
+    if (inexact)
+      sum = add(sum, epsilon - rounded.convertToDouble());
+    return unary<RsqrtOp>(sum);
+  }
   Value divide(Value value, double by) {
     return div(value, splatLike(value, by));
   }
@@ -209,8 +224,7 @@ SmallVector<Value> LayerNormOp::emitSplitProgram(
   Value mean = b.divide(rowSum(b, x), size);
   Value centred = b.sub(x, b.repeatRows(mean, x));
   Value variance = b.divide(rowSum(b, b.mul(centred, centred)), size);
-  Value rstd =
-      b.unary<RsqrtOp>(b.add(variance, getEpsilon().convertToDouble()));
+  Value rstd = b.rsqrtOf(variance, getEpsilon().convertToDouble());
   Value normal = b.mul(centred, b.repeatRows(rstd, x));
   Value output = b.add(b.mul(normal, b.repeatLast(operands[1], x)),
                        b.repeatLast(operands[2], x));
@@ -233,8 +247,7 @@ RmsNormOp::emitSplitProgram(OpBuilder &builder, ValueRange operands, TypeRange,
   LocalBuild b(builder, getLoc(), axes);
   Value x = operands[0];
   Value squares = b.divide(rowSum(b, b.mul(x, x)), logicalSizeOfLast(x));
-  Value rstd =
-      b.unary<RsqrtOp>(b.add(squares, getEpsilon().convertToDouble()));
+  Value rstd = b.rsqrtOf(squares, getEpsilon().convertToDouble());
   Value normal = b.mul(x, b.repeatRows(rstd, x));
   return {b.mul(normal, b.repeatLast(operands[1], x)), rstd};
 }

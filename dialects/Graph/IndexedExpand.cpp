@@ -311,6 +311,36 @@ SmallVector<Value> ConvOp::expand(OpBuilder &builder, ValueRange operands) {
     weightLoops.push_back(numLoops++);
     ++at;
   }
+  // Places before windows, so that the product is one of matrices for each
+  // sample: their elements are copied once in that order.
+  if (windows != input) {
+    SmallVector<unsigned> order = {0, 1};
+    SmallVector<unsigned> dimOfLoop(numLoops);
+    SmallVector<Dim> dims = dimsOf(windows.getType());
+    unsigned skipped = inputDims.size() - dims.size(); // groups
+    for (auto [position, loop] : llvm::enumerate(inputLoops))
+      dimOfLoop[loop] = position - skipped;
+    for (unsigned loop = c + 1; loop < numLoops; ++loop)
+      order.push_back(dimOfLoop[loop]);
+    for (unsigned i = 0; i < spatial; ++i)
+      order.push_back(dimOfLoop[firstO + i]);
+    SmallVector<unsigned> place(order.size());
+    SmallVector<Dim> orderedDims;
+    SmallVector<Dim> groupedDims(inputDims);
+    SmallVector<unsigned> groupedLoops(inputLoops);
+    for (auto [to, from] : llvm::enumerate(order)) {
+      place[from] = to;
+      orderedDims.push_back(dims[from]);
+      if (to >= 2) {
+        inputDims[to + skipped] = groupedDims[from + skipped];
+        inputLoops[to + skipped] = groupedLoops[from + skipped];
+      }
+    }
+    unsigned rank = order.size();
+    windows = p.map1({windows}, {p.map(rank, place), p.identity(rank)},
+                     tensorOf(element, orderedDims),
+                     [](Body &, ValueRange a) { return a[0]; });
+  }
   auto reshape = [&](Value value, Type type) -> Value {
     if (value.getType() == type)
       return value;

@@ -69,6 +69,8 @@ LogicalResult TakeAlongOp::verify() {
 }
 
 LogicalResult ScatterAddOp::verify() {
+  if (failed(kernel::expectNumbers(*this, "updates", getUpdates())))
+    return failure();
   return kernel::verifyTake(*this, "output", getOutput(), getIndices(),
                             getDim(), getAlong(), "updates", getUpdates());
 }

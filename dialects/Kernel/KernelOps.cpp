@@ -246,6 +246,8 @@ LogicalResult TakeOp::verify() {
 }
 
 LogicalResult PutAddOp::verify() {
+  if (failed(expectNumbers(*this, "updates", getUpdates())))
+    return failure();
   return verifyTake(*this, "output", getOutput(), getIndices(), getDim(),
                     getAlong(), "updates", getUpdates());
 }

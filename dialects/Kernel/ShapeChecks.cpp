@@ -205,11 +205,11 @@ LogicalResult kernel::verifyTake(Operation *op, StringRef inputName,
   return expectShape(op, outputName, output, shape);
 }
 
-/// `value` holds floating-point numbers or integers of more than one bit.
-static LogicalResult expectNumbers(Operation *op, StringRef what, Value value) {
+LogicalResult kernel::expectNumbers(Operation *op, StringRef what,
+                                    Value value) {
   if (isa<FloatType>(typeOf(value).getElementType()))
     return success();
-  return kernel::expectInteger(op, what, value);
+  return expectInteger(op, what, value);
 }
 
 LogicalResult kernel::verifyScan(Operation *op, Value input, int64_t dim,

@@ -22,6 +22,9 @@ llvm::LogicalResult expectFloat(mlir::Operation *op, llvm::StringRef what,
 /// `value` has an integer (not i1) element type.
 llvm::LogicalResult expectInteger(mlir::Operation *op, llvm::StringRef what,
                                   mlir::Value value);
+/// `value` has numbers: floating-point, or integers of more than one bit.
+llvm::LogicalResult expectNumbers(mlir::Operation *op, llvm::StringRef what,
+                                  mlir::Value value);
 /// `value` has this rank.
 llvm::LogicalResult expectRank(mlir::Operation *op, llvm::StringRef what,
                                mlir::Value value, int64_t rank);

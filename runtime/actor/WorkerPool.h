@@ -15,7 +15,8 @@ namespace weir::actor {
 /// Libraries called from them use one thread each.
 class WorkerPool {
 public:
-  /// `workers` >= 1; starts workers - 1 threads, which sleep between jobs.
+  /// `workers` >= 1; starts workers - 1 threads, which sleep between jobs. They
+  /// have signals blocked: these reach the caller's threads.
   explicit WorkerPool(int workers);
   ~WorkerPool();
   WorkerPool(const WorkerPool &) = delete;

@@ -393,6 +393,7 @@ StatusOr<std::vector<MeshAxis>> parseMesh(std::string_view text) {
   auto fail = [&](const std::string &reason) {
     return invalidInput("mesh '" + printable(text) + "': " + reason);
   };
+  constexpr int64_t maxDevices = 1 << 20;
   std::vector<MeshAxis> mesh;
   int64_t product = 1;
   if (trim(text).empty())
@@ -413,13 +414,13 @@ StatusOr<std::vector<MeshAxis>> parseMesh(std::string_view text) {
       return fail("expects an axis name of letters, digits and '_', got '" +
                   printable(axis.name) + "'");
     std::optional<int64_t> number = parseInteger(size);
-    if (!number || *number < 1 || *number > 65536)
-      return fail("expects a size from 1 to 65536 for axis '" + axis.name +
+    if (!number || *number < 1 || *number > maxDevices)
+      return fail("expects a size from 1 to 1048576 for axis '" + axis.name +
                   "', got '" + printable(size) + "'");
     axis.size = *number;
     product *= axis.size;
-    if (product > 65536)
-      return fail("expects at most 65536 devices");
+    if (product > maxDevices)
+      return fail("expects at most 1048576 devices");
     for (const MeshAxis &other : mesh)
       if (other.name == axis.name)
         return fail("axis '" + axis.name + "' is there twice");

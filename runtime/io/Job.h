@@ -220,7 +220,7 @@ std::string jobReference();
 std::string jobExample();
 
 /// "dp=2,tp=2" as axes: names of letters, digits and '_', each once, sizes of 1
-/// to 65536, at most 65536 devices. An empty text is a mesh of one device.
+/// to 1048576, at most 1048576 devices. An empty text is a mesh of one device.
 StatusOr<std::vector<MeshAxis>> parseMesh(std::string_view text);
 /// The inverse of `parseMesh`.
 std::string formatMesh(const std::vector<MeshAxis> &mesh);

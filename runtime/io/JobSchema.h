@@ -195,7 +195,8 @@ template <typename Visitor> void visitJob(Visitor &v, Job &job, Raw &raw) {
         "parameters too. `megatron` splits the matrices of attention and MLP "
         "and the vocabulary, `megatron-sp` the sequence between them as well, "
         "`redco` matrices by two rules for any model. `ulysses`, `context` and "
-        "`ring` split sequences and differ in attention. `search` lets the "
+        "`ring` split sequences and differ in attention; with `-zigzag` behind, "
+        "the last two balance causal attention by reordering tokens. `search` lets the "
         "planner choose; `none` leaves the axis to `layouts`. `dp` is data and "
         "`tp` is megatron by default; other axes must be named. See "
         "[parallelism](../parallelism.md).");

@@ -21,6 +21,8 @@ enum class Strategy {
   Ulysses,
   Context,
   Ring,
+  ContextZigzag,
+  RingZigzag,
   Redco,
   Search
 };
@@ -42,6 +44,8 @@ inline constexpr StrategyName strategyNames[] = {
     {"ulysses", Strategy::Ulysses},
     {"context", Strategy::Context},
     {"ring", Strategy::Ring},
+    {"context-zigzag", Strategy::ContextZigzag},
+    {"ring-zigzag", Strategy::RingZigzag},
     {"redco", Strategy::Redco},
     {"search", Strategy::Search}};
 
@@ -82,10 +86,17 @@ inline bool splitsBatch(Strategy strategy) {
          strategy == Strategy::Zero2 || strategy == Strategy::Zero3;
 }
 
+/// Whether tokens are reordered so that coordinates see equally many keys.
+inline bool balancesSequence(Strategy strategy) {
+  return strategy == Strategy::ContextZigzag ||
+         strategy == Strategy::RingZigzag;
+}
+
 /// Whether the axis splits sequences among its coordinates.
 inline bool splitsSequence(Strategy strategy) {
   return strategy == Strategy::MegatronSp || strategy == Strategy::Ulysses ||
-         strategy == Strategy::Context || strategy == Strategy::Ring;
+         strategy == Strategy::Context || strategy == Strategy::Ring ||
+         balancesSequence(strategy);
 }
 
 } // namespace weir

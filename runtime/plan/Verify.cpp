@@ -10,10 +10,10 @@ namespace weir::plan {
 namespace {
 
 // Bounds that keep products of what a file says within 64 bits and memory.
-constexpr int64_t maxRanks = 1 << 16;
+constexpr int64_t maxRanks = 1 << 20;
 constexpr int64_t maxMicroBatches = 1 << 16;
 constexpr int64_t maxSteps = int64_t(1) << 24;
-constexpr int64_t maxBytes = int64_t(1) << 46;
+constexpr int64_t maxBytes = int64_t(1) << 42; // of a rank
 constexpr int64_t maxSize = int64_t(1) << 46; // elements of a dimension
 constexpr int maxTeam = 1024;
 constexpr size_t maxErrors = 10;
@@ -79,7 +79,7 @@ private:
         error(item("mesh axis", i, axis.name) + ": name is used twice");
       if (axis.size < 1 || axis.size > maxRanks)
         return error(item("mesh axis", i, axis.name) +
-                     ": expects a size of 1 to 65536, got " +
+                     ": expects a size of 1 to 1048576, got " +
                      std::to_string(axis.size));
       if (axis.time) {
         if (i + 1 != plan.mesh.size())
@@ -91,7 +91,7 @@ private:
       }
       ranks *= axis.size;
       if (ranks > maxRanks)
-        return error("the mesh has more than 65536 ranks");
+        return error("the mesh has more than 1048576 ranks");
     }
     if (plan.teamSize < 1 || plan.teamSize > maxTeam)
       error("teamSize: expects 1 to 1024, got " +

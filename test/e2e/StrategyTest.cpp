@@ -8,6 +8,7 @@
 #include "gtest/gtest.h"
 
 #include <cmath>
+#include <map>
 
 namespace weir::e2e {
 namespace {
@@ -74,6 +75,63 @@ TEST_P(Strategies, LossesEqualOneDevice) {
   }
 }
 
+/// What ZeRO promises (Rajbhandari et al., arXiv 1910.02054, figure 1): on n
+/// devices, stage 1 holds an n-th of the optimizer state on each, stage 2 of
+/// the gradients too, stage 3 of the parameters too. In two micro-batches,
+/// without which gradients are never held whole.
+TEST(ZeroMemory, FallsStageByStage) {
+  auto golden = readGolden("gpt2-small");
+  ASSERT_OK(golden);
+  struct Bytes {
+    int64_t parameters = 0, state = 0, step = 0;
+  };
+  std::map<std::string, Bytes> stages;
+  // Places are aligned to 64 bytes, so that a part of a tensor may take 63
+  // more.
+  int64_t alignment = 0, largest = 0;
+  for (const char *strategy : {"data", "zero1", "zero2", "zero3"}) {
+    TempFolder folder;
+    auto artifact = compile(
+        *golden, variantOf({"gpt2-small", std::string("dp=2:") + strategy, 2}),
+        folder.path());
+    ASSERT_OK(artifact);
+    auto model = load(*artifact, golden->folder + "/model", 2, false);
+    ASSERT_OK(model);
+    for (const auto &segment : model->session->memoryReport().segments) {
+      Bytes &bytes = stages[strategy];
+      (segment.name == "parameters" ? bytes.parameters
+       : segment.name == "state"    ? bytes.state
+                                    : bytes.step) += segment.bytes;
+    }
+    alignment = largest = 0;
+    for (const plan::Variable &variable : model->program->plan().variables) {
+      int64_t elements = 1;
+      for (const plan::DimLayout &dim : variable.layout.dims)
+        elements *= dim.size;
+      largest = std::max<int64_t>(largest, elements * 4);
+      alignment += 64;
+    }
+  }
+  const Bytes &data = stages["data"], &one = stages["zero1"],
+              &two = stages["zero2"], &three = stages["zero3"];
+  int64_t gradients = data.parameters;
+  EXPECT_EQ(one.parameters, data.parameters);
+  EXPECT_LE(one.state, data.state / 2 + alignment);
+  EXPECT_LE(one.step, data.step + largest);
+  EXPECT_EQ(two.parameters, data.parameters);
+  EXPECT_EQ(two.state, one.state);
+  // Sums over micro-batches are halves; one gradient at a time is whole.
+  EXPECT_LE(two.step, one.step - gradients / 2 + largest + alignment);
+  EXPECT_LE(three.parameters, data.parameters / 2 + alignment);
+  EXPECT_EQ(three.state, one.state);
+  // Some gathered parameters, fewer than are saved.
+  EXPECT_LT(three.step, two.step + data.parameters / 2);
+  for (const auto &[name, bytes] : stages)
+    RecordProperty(name, std::to_string(bytes.parameters) + " + " +
+                             std::to_string(bytes.state) + " + " +
+                             std::to_string(bytes.step));
+}
+
 const char *const goldenNames[] = {"gpt2-small", "gpt2-odd", "llama-small",
                                    "llama-odd"};
 
@@ -118,9 +176,42 @@ INSTANTIATE_TEST_SUITE_P(Zero, Strategies,
 INSTANTIATE_TEST_SUITE_P(
     Tensor, Strategies,
     testing::ValuesIn(alone({"megatron", "megatron-sp", "redco"})), caseName);
-INSTANTIATE_TEST_SUITE_P(Sequence, Strategies,
-                         testing::ValuesIn(alone({"ulysses", "context"})),
-                         caseName);
+INSTANTIATE_TEST_SUITE_P(
+    Sequence, Strategies,
+    testing::ValuesIn(alone({"ulysses", "context", "ring"})), caseName);
+/// Reordered tokens: the goldens whose sequence of 24 divides.
+INSTANTIATE_TEST_SUITE_P(
+    Balanced, Strategies,
+    testing::Values(
+        StrategyCase{"gpt2-small", "x=2:context-zigzag", 2},
+        StrategyCase{"gpt2-small", "x=3:ring-zigzag", 1},
+        StrategyCase{"llama-small", "x=3:context-zigzag", 1},
+        StrategyCase{"llama-small", "x=2:ring-zigzag", 2},
+        StrategyCase{"llama-small", "dp=2:zero3 cp=3:ring-zigzag", 2},
+        StrategyCase{"gpt2-small", "cp=2:ring-zigzag tp=2:megatron", 1}),
+    caseName);
+/// Fewer key-value heads than coordinates, or heads that these do not divide:
+/// 3 groups of 2 on 6 as 3 x 2, 2 groups of 2 on 8 as 4 x 2, 5 heads on 3.
+INSTANTIATE_TEST_SUITE_P(
+    Heads, Strategies,
+    testing::Values(StrategyCase{"llama-odd", "tp=6:megatron", 2},
+                    StrategyCase{"llama-odd", "dp=2:zero3 tp=6:megatron-sp", 1},
+                    StrategyCase{"llama-small", "tp=4:megatron", 1},
+                    StrategyCase{"llama-small", "tp=8:megatron-sp", 1},
+                    StrategyCase{"gpt2-odd", "tp=3:megatron-sp", 1}),
+    caseName);
+/// Layouts that a search finds, alone and beside axes of other strategies.
+INSTANTIATE_TEST_SUITE_P(
+    Search, Strategies,
+    testing::Values(StrategyCase{"gpt2-small", "x=2:search", 1},
+                    StrategyCase{"gpt2-odd", "x=3:search", 2},
+                    StrategyCase{"llama-odd", "x=2:search y=2:search", 1},
+                    StrategyCase{"llama-odd", "x=2:search y=3:search", 3},
+                    StrategyCase{"llama-small", "dp=2:data x=2:search", 2},
+                    StrategyCase{"gpt2-odd", "x=2:search tp=2:megatron", 1},
+                    StrategyCase{"gpt2-small",
+                                 "x=2:search y=2:search z=2:search", 1}),
+    caseName);
 INSTANTIATE_TEST_SUITE_P(
     TwoAxes, Strategies,
     testing::ValuesIn(mixed(

@@ -20,7 +20,7 @@
 // UNSOUND: sound on this axis:{{.*}}[S(0) -> P(sum)]
 // RANK: error: expects the layout of 'w' to split one of its 2 dims on mesh axis 'b', got #dist.layout<[B, S(2)]>
 // AXIS: error: expects a strategy of an axis of the mesh, got 'c=data'
-// STRATEGY: error: expects a strategy among none, data, zero1, zero2, zero3, megatron, megatron-sp, ulysses, context, ring, redco, search, got 'a=fast'
+// STRATEGY: error: expects a strategy among none, data, zero1, zero2, zero3, megatron, megatron-sp, ulysses, context, ring, context-zigzag, ring-zigzag, redco, search, got 'a=fast'
 // An axis that an override does not name keeps its strategy.
 // NAMED: module attributes {{.*}}weir.strategies = {a = "none", b = "megatron"}
 // NAMED: graph.variable @w {{.*}} #dist.layout<[S(0), S(1)]>

@@ -250,6 +250,33 @@ func.func @f(%x: tensor<4xf32>) {
 // -----
 
 func.func @f(%x: tensor<4xf32>) {
+  // expected-error @+1 {{expects as many results as operands, 2, got 1}}
+  %0 = dist.all_reduce %x, %x {axes = array<i64: 0>, reduction = #dist<reduction sum>}
+      : (tensor<4xf32>, tensor<4xf32>) -> tensor<4xf32>
+  return
+}
+
+// -----
+
+func.func @f(%x: tensor<4xf32>) {
+  // expected-error @+1 {{expects as many destinations as operands, 1, got 2}}
+  %0 = dist.all_reduce %x into %x, %x : tensor<4xf32>, tensor<4xf32> {axes = array<i64: 0>, reduction = #dist<reduction sum>}
+      : (tensor<4xf32>) -> tensor<4xf32>
+  return
+}
+
+// -----
+
+func.func @f(%x: tensor<4xf32>, %y: tensor<5xf32>) {
+  // expected-error @+1 {{expects a result of the operand's type 'tensor<5xf32>', got 'tensor<4xf32>'}}
+  %0:2 = dist.all_reduce %x, %y {axes = array<i64: 0>, reduction = #dist<reduction sum>}
+      : (tensor<4xf32>, tensor<5xf32>) -> (tensor<4xf32>, tensor<4xf32>)
+  return
+}
+
+// -----
+
+func.func @f(%x: tensor<4xf32>) {
   // expected-error @+1 {{expects at least one mesh axis, got none}}
   %0 = dist.all_reduce %x {axes = array<i64>, reduction = #dist<reduction sum>} : (tensor<4xf32>) -> tensor<4xf32>
   return

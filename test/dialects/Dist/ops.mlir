@@ -51,6 +51,10 @@ func.func @collectives(%x: tensor<8xf32>, %s: tensor<3xf32, #dist.shard<[5:0]>>,
   // CHECK: dist.all_reduce %{{.*}} {axes = array<i64: 1>, reduction = #dist<reduction sum>} : (tensor<8xf32>) -> tensor<8xf32>
   %0 = dist.all_reduce %x {axes = array<i64: 1>, reduction = #dist<reduction sum>}
       : (tensor<8xf32>) -> tensor<8xf32>
+  // Several tensors at once.
+  // CHECK: dist.all_reduce %{{.*}}, %{{.*}} {axes = array<i64: 1>, reduction = #dist<reduction sum>} : (tensor<8xf32>, tensor<5xf32>) -> (tensor<8xf32>, tensor<5xf32>)
+  %both:2 = dist.all_reduce %x, %w {axes = array<i64: 1>, reduction = #dist<reduction sum>}
+      : (tensor<8xf32>, tensor<5xf32>) -> (tensor<8xf32>, tensor<5xf32>)
   // CHECK: dist.all_reduce %{{.*}} into %{{.*}} : tensor<8xf32> {axes = array<i64: 0, 1>, reduction = #dist<reduction max>} : (tensor<8xf32>) -> tensor<8xf32>
   %1 = dist.all_reduce %x into %0 : tensor<8xf32> {axes = array<i64: 0, 1>, reduction = #dist<reduction max>}
       : (tensor<8xf32>) -> tensor<8xf32>

@@ -415,7 +415,12 @@ const std::vector<OpCase> &opCases() {
        {v, v},
        Refused},
   };
-  return cases;
+  static const std::vector<OpCase> all = [] {
+    std::vector<OpCase> all = cases;
+    llvm::append_range(all, indexedOpCases());
+    return all;
+  }();
+  return all;
 }
 
 OpTestContext::OpTestContext() {

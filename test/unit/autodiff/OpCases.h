@@ -56,6 +56,8 @@ struct OpCase {
 /// Cases for every op of the graph dialect: odd and unequal sizes, so that
 /// exchanged dimensions do not go unnoticed.
 const std::vector<OpCase> &opCases();
+/// Those of them whose ops read by index: padding, scans, order, windows.
+std::vector<OpCase> indexedOpCases();
 
 /// The text of an entry `@f` that is the op of a case.
 std::string textOf(const OpCase &opCase);

@@ -10,6 +10,7 @@
 #include "runtime/io/Safetensors.h"
 #include "runtime/io/Zip.h"
 #include "test/unit/runtime/TestSupport.h"
+#include "tools/weir-inspect/DescribeSharding.h"
 
 #include <functional>
 
@@ -214,6 +215,25 @@ TEST(Mutation, JobValues) {
     }
   EXPECT_GT(accepted, 100);
   EXPECT_GT(refused, 500);
+}
+
+TEST(Mutation, ShardingExplanation) {
+  std::string text = R"({"format": 1, "mesh": "#dist.mesh<dp=2>",
+    "cluster": "host", "variables": [{"name": "w", "type": "tensor<4xf32>",
+    "layout": "[B]", "decided": [{"axis": "dp", "is": "B", "by": "x"}]}],
+    "entries": [{"name": "train", "values": [{"name": "y", "op": "graph.add",
+    "type": "tensor<4xf32>", "layout": "[S(0)]", "signatures": [{"axis": "dp",
+    "signature": "B, B -> B", "seconds": 1e-6, "chosen": true}], "reshards": [
+    {"from": "[S(0)]", "to": "[B]", "program": ["all-gather"], "bytes": 16,
+    "bound": 8, "seconds": 0.25, "forced_by": ["operand 0"]}]}]}]})";
+  fuzz(text, 9, [](const std::string &bytes) {
+    StatusOr<std::string> description =
+        describeSharding(bytes, "a.weir: sharding", "*", "");
+    if (description.ok()) {
+      EXPECT_EQ(description->find('\x1b'), std::string::npos);
+    }
+    return check(description.status());
+  });
 }
 
 TEST(Mutation, Mesh) {

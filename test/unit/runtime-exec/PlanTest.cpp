@@ -144,7 +144,7 @@ TEST(Plan, VerifierFindsWhatIsWrong) {
   };
   auto entry = [](Plan &plan) -> Entry & { return plan.entries[0]; };
   const Case cases[] = {
-      {[](Plan &p) { p.mesh[0].size = 0; }, "expects a size of 1 to 65536"},
+      {[](Plan &p) { p.mesh[0].size = 0; }, "expects a size of 1 to 1048576"},
       {[](Plan &p) { p.mesh[1].name = "dp"; }, "name is used twice"},
       {[](Plan &p) { std::swap(p.mesh[1], p.mesh[2]); }, "must be the last"},
       {[](Plan &p) { p.teamSize = 2; }, "a plan for 4 ranks"},

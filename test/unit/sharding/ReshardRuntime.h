@@ -44,6 +44,25 @@ public:
     }
   }
 
+  /// A tensor that nothing was written to yet.
+  static RuntimeRun empty(dist::MeshAttr mesh, llvm::ArrayRef<int64_t> shape,
+                          llvm::ArrayRef<dist::AxisLayout> layout) {
+    RuntimeRun run(mesh, shape, layout);
+    for (std::vector<float> &local : run.memory)
+      local.assign(local.size(), poison);
+    return run;
+  }
+
+  /// What a rank holds, by logical element.
+  std::map<int64_t, float *> elements(int64_t rank) {
+    std::map<int64_t, float *> found;
+    forBlock(rank, [&](int64_t logical, int64_t place) {
+      found[logical] = &memory[rank][place];
+    });
+    return found;
+  }
+  static bool isWritten(float element) { return element != poison; }
+
   /// Runs a step on all ranks; returns what went wrong, or "".
   std::string step(const ReshardStep &step) {
     RuntimeRun before = *this;

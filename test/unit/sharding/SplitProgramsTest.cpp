@@ -1,186 +1,36 @@
 // SPDX-License-Identifier: Apache-2.0
-// Split programs, expanded on local types and run on virtual ranks by the
-// interpreter, against the op on one device: every program on several meshes,
-// even, uneven and empty shards.
-#include "compiler/API/InitDialects.h"
-#include "compiler/Interpreter/Interpreter.h"
+// Split programs against the op on one device, on several meshes, with even,
+// uneven and empty shards: on virtual ranks by the interpreter, and compiled,
+// by the runtime.
 #include "compiler/Sharding/Passes.h"
-#include "compiler/Sharding/SplitPrograms.h"
+#include "runtime/session/Session.h"
+#include "test/unit/runtime/TestSupport.h"
+#include "test/unit/sharding/SplitProgramCases.h"
 
-#include "mlir/AsmParser/AsmParser.h"
-#include "mlir/Parser/Parser.h"
 #include "mlir/Pass/PassManager.h"
 
 #include <cmath>
+#include <cstdlib>
 #include <gtest/gtest.h>
-#include <random>
 
 using namespace mlir;
 using namespace weir;
 using namespace weir::compiler;
-using dist::AxisLayout;
-using dist::LayoutAttr;
+using namespace weir::compiler::test;
 
 namespace {
 
-MLIRContext &context() {
-  static MLIRContext *instance = [] {
-    DialectRegistry registry;
-    registerAllWeirDialects(registry);
-    auto *made = new MLIRContext(registry);
-    made->loadAllAvailableDialects();
-    return made;
-  }();
-  return *instance;
-}
-
-/// An op to split: its assembly with operands %0, %1..., and their types.
-struct OpCase {
-  const char *name, *program;
-  const char *assembly; // without types
-  std::vector<const char *> operands, results;
-};
-
-/// A module whose one entry runs the op on the caller's tensors.
-OwningOpRef<ModuleOp> buildModule(const OpCase &op) {
-  std::string text = "graph.entry @main(", types, results, outputs, returned;
-  for (size_t i = 0; i < op.operands.size(); ++i) {
-    std::string comma = i ? ", " : "";
-    text += comma + "%" + std::to_string(i) + ": " + op.operands[i] +
-            " {graph.input = \"a" + std::to_string(i) + "\"}";
-    types += comma + op.operands[i];
-  }
-  for (size_t i = 0; i < op.results.size(); ++i) {
-    std::string comma = i ? ", " : "";
-    results += comma + op.results[i];
-    outputs += comma + op.results[i] + " {graph.output = \"r" +
-               std::to_string(i) + "\"}";
-    returned += comma + "%r" +
-                (op.results.size() > 1 ? "#" + std::to_string(i) : "");
-  }
-  text += ") -> (" + outputs + ") {\n  %r";
-  if (op.results.size() > 1)
-    text += ":" + std::to_string(op.results.size());
-  text += " = " + std::string(op.assembly) + " : ";
-  // Element-wise assemblies print one type.
-  text += StringRef(op.assembly).starts_with("graph.softmax")
-              ? std::string(op.operands[0])
-              : "(" + types + ") -> (" + results + ")";
-  text += "\n  graph.return " + returned + " : " + results + "\n}\n";
-  return parseSourceString<ModuleOp>(text, &context());
-}
-
-Operation *opOf(ModuleOp module) {
-  auto entry = module.lookupSymbol<graph::EntryOp>("main");
-  return &entry.getBody().front().front();
-}
-
-/// Inputs: normal floats; integers are labels or positions.
-std::vector<Tensor> inputsOf(ModuleOp module) {
-  std::mt19937 random(7);
-  std::normal_distribution<double> normal;
-  std::vector<Tensor> inputs;
-  for (Value operand : opOf(module)->getOperands()) {
-    auto type = cast<RankedTensorType>(operand.getType());
-    Tensor &tensor = inputs.emplace_back(
-        Tensor::zeros(*elementKindOf(type.getElementType()), type.getShape()));
-    for (double &value : tensor.floats)
-      value = normal(random);
-    for (size_t i = 0; i < tensor.ints.size(); ++i)
-      // A permutation in rank one; else labels, one of them to be ignored.
-      tensor.ints[i] = type.getRank() == 1 && inputs.size() > 3
-                           ? static_cast<int64_t>(i * 5 % tensor.ints.size())
-                       : i == 1 ? -100
-                                : static_cast<int64_t>(random() % 5);
-  }
-  return inputs;
-}
-
-/// What an axis of the mesh does to the op: the program, or the plain signature
-/// of these layouts.
-struct AxisChoice {
-  bool program = true;
-  std::string plain;
-};
-
-/// Decides `choices` for the op, everything at the boundary whole.
-void decide(ModuleOp module, StringRef program, dist::MeshAttr mesh,
-            ArrayRef<AxisChoice> choices) {
-  module->setAttr(dist::DistDialect::getMeshAttrName(), mesh);
-  Operation *op = opOf(module);
-  SignatureAnalysis analysis(mesh);
-  unsigned numOperands = op->getNumOperands();
-  std::vector<SmallVector<AxisLayout>> layouts(
-      numOperands + op->getNumResults(),
-      SmallVector<AxisLayout>(mesh.getNumAxes()));
-  SmallVector<StringRef> programs(mesh.getNumAxes());
-  auto layoutOf = [&](size_t i) {
-    return LayoutAttr::get(&context(), layouts[i]);
-  };
-  for (unsigned axis = 0; axis < mesh.getNumAxes(); ++axis) {
-    SmallVector<Type> types;
-    for (Type type : op->getOperandTypes())
-      types.push_back(dist::getLocalType(cast<RankedTensorType>(type),
-                                         layoutOf(types.size()), mesh));
-    for (Type type : op->getResultTypes())
-      types.push_back(dist::getLocalType(cast<RankedTensorType>(type),
-                                         layoutOf(types.size()), mesh));
-    const OpRules &rules =
-        analysis.getRules(op, ArrayRef(types).take_front(numOperands),
-                          ArrayRef(types).drop_front(numOperands));
-    const OpSignature *found = nullptr;
-    for (const OpSignature &signature : rules.signatures) {
-      std::string text;
-      llvm::raw_string_ostream(text) << signature;
-      if (choices[axis].program ? signature.program == program
-                                : text == choices[axis].plain)
-        found = &signature;
-    }
-    ASSERT_TRUE(found) << program.str() << " on axis " << axis;
-    ASSERT_TRUE(allowsProgram(*found, mesh, axis,
-                              ArrayRef(programs).take_front(axis)));
-    programs[axis] = found->program;
-    for (unsigned i = 0; i < numOperands; ++i)
-      layouts[i][axis] = found->operands[i];
-    for (unsigned i = 0; i < op->getNumResults(); ++i)
-      layouts[numOperands + i][axis] = found->results[i];
-  }
-  SmallVector<LayoutAttr> operands, results;
-  for (size_t i = 0; i < layouts.size(); ++i)
-    (i < numOperands ? operands : results).push_back(layoutOf(i));
-  op->setAttr(dist::DistDialect::getSignatureAttrName(),
-              dist::SignatureAttr::get(&context(), operands, results));
-  setPrograms(op, mesh, programs);
-  auto entry = module.lookupSymbol<graph::EntryOp>("main");
-  StringRef name = dist::DistDialect::getLayoutAttrName();
-  auto whole = LayoutAttr::getBroadcast(&context(), mesh.getNumAxes());
-  for (unsigned i = 0; i < numOperands; ++i)
-    entry.setArgAttr(i, name, whole);
-  for (unsigned i = 0; i < op->getNumResults(); ++i)
-    entry.setResultAttr(i, name, whole);
-}
-
-dist::MeshAttr meshOf(StringRef text) {
-  return cast<dist::MeshAttr>(
-      parseAttribute(("#dist.mesh<" + text + ">").str(), &context()));
-}
-
-struct Setting {
-  const char *mesh;
-  std::vector<AxisChoice> choices;
-};
-
-void expectEqualToOneDevice(const OpCase &op, const Setting &setting) {
-  SCOPED_TRACE(std::string(op.name) + " on " + setting.mesh);
+void expectEqualToOneDevice(const OpCase &op, const ProgramSetting &setting) {
+  SCOPED_TRACE(op.name + " on " + setting.mesh);
   OwningOpRef<ModuleOp> whole = buildModule(op), split = buildModule(op);
   ASSERT_TRUE(whole && split);
   std::vector<Tensor> inputs = inputsOf(*whole);
   auto want = Interpreter(*whole).run("main", inputs);
   ASSERT_TRUE(succeeded(want));
-  decide(*split, op.program, meshOf(setting.mesh), setting.choices);
+  decide(*split, op, setting);
   if (testing::Test::HasFatalFailure())
     return;
-  PassManager manager(&context());
+  PassManager manager(&splitProgramContext());
   addShardPasses(manager);
   ASSERT_TRUE(succeeded(manager.run(*split)));
   bool expanded = true, sends = false;
@@ -205,26 +55,7 @@ void expectEqualToOneDevice(const OpCase &op, const Setting &setting) {
   }
 }
 
-const OpCase softmax = {"softmax", "split_classes", "graph.softmax %0",
-                        {"tensor<3x7xf32>"}, {"tensor<3x7xf32>"}};
-const OpCase crossEntropy = {"cross_entropy",
-                             "split_classes",
-                             "graph.cross_entropy %0, %1 ignore -100",
-                             {"tensor<2x3x5xf32>", "tensor<2x3xi32>"},
-                             {"tensor<2x3xf32>", "tensor<2x3xf32>"}};
-const OpCase layerNorm = {
-    "layer_norm",
-    "split_features",
-    "graph.layer_norm %0, %1, %2 epsilon 1.0e-5",
-    {"tensor<3x7xf32>", "tensor<7xf32>", "tensor<7xf32>"},
-    {"tensor<3x7xf32>", "tensor<3xf32>", "tensor<3xf32>"}};
-const OpCase rmsNorm = {"rms_norm",
-                        "split_features",
-                        "graph.rms_norm %0, %1 epsilon 1.0e-5",
-                        {"tensor<3x7xf32>", "tensor<7xf32>"},
-                        {"tensor<3x7xf32>", "tensor<3xf32>"}};
-
-const std::vector<Setting> rowSettings = {
+const std::vector<ProgramSetting> rowSettings = {
     {"tp=2", {{}}},
     {"tp=3", {{}}},
     {"tp=9", {{}}}, // empty shards
@@ -234,74 +65,24 @@ const std::vector<Setting> rowSettings = {
 
 // Row reductions over split classes and features.
 TEST(SplitPrograms, RowsOverSplitClassesEqualOneDevice) {
-  for (const OpCase &op : {softmax, crossEntropy, layerNorm, rmsNorm})
-    for (const Setting &setting : rowSettings)
+  for (const OpCase &op : {softmaxCase(), crossEntropyCase(), layerNormCase(),
+                           rmsNormCase()})
+    for (const ProgramSetting &setting : rowSettings)
       expectEqualToOneDevice(op, setting);
 }
 
 // A program on one axis beside a plain split on another, in either order.
 TEST(SplitPrograms, ProgramsCombineWithPlainSplits) {
-  expectEqualToOneDevice(softmax,
+  expectEqualToOneDevice(softmaxCase(),
                          {"a=2, b=3", {{}, {false, "S(0) -> S(0)"}}});
-  expectEqualToOneDevice(softmax,
+  expectEqualToOneDevice(softmaxCase(),
                          {"a=2, b=3", {{false, "S(0) -> S(0)"}, {}}});
   expectEqualToOneDevice(
-      crossEntropy,
+      crossEntropyCase(),
       {"a=2, b=2", {{false, "S(1), S(1) -> S(1), S(1)"}, {}}});
 }
 
-OpCase attention(bool causal, bool positions, int queries, int keys) {
-  // Kept for the program: cases hold pointers to characters.
-  static std::vector<std::unique_ptr<std::string>> texts;
-  auto keep = [&](const std::string &text) {
-    return texts.emplace_back(std::make_unique<std::string>(text))->c_str();
-  };
-  std::string t = std::to_string(queries), s = std::to_string(keys);
-  OpCase op = {keep(std::string("attention") + (causal ? " causal" : "") +
-                    (positions ? " positions" : "") + " " + t + "x" + s),
-               "ring",
-               keep(std::string("graph.attention %0, %1, %2 ") +
-                    (positions ? "positions(%3, %4) " : "") + "scale 0.5" +
-                    (causal ? " causal" : "")),
-               {keep("tensor<2x" + t + "x2x3x4xf32>"),
-                keep("tensor<2x" + s + "x2x4xf32>"),
-                keep("tensor<2x" + s + "x2x5xf32>")},
-               {keep("tensor<2x" + t + "x2x3x5xf32>"),
-                keep("tensor<2x2x3x" + t + "xf32>")}};
-  if (positions) {
-    op.operands.push_back(keep("tensor<" + t + "xi32>"));
-    op.operands.push_back(keep("tensor<" + s + "xi32>"));
-  }
-  return op;
-}
-
-/// The gradient of an attention: its operands are the attention's, the results
-/// and the gradient of the first.
-OpCase gradientOf(const OpCase &forward, bool causal) {
-  OpCase op = forward;
-  static std::vector<std::unique_ptr<std::string>> names;
-  op.name = names
-                .emplace_back(std::make_unique<std::string>(
-                    std::string("gradient of ") + forward.name))
-                ->c_str();
-  bool positions = forward.operands.size() > 3;
-  op.assembly = positions ? "graph.attention_grad %0, %1, %2, %3, %4, %5 "
-                            "positions(%6, %7) scale 0.5 causal"
-                : causal ? "graph.attention_grad %0, %1, %2, %3, %4, %5 "
-                           "scale 0.5 causal"
-                         : "graph.attention_grad %0, %1, %2, %3, %4, %5 "
-                           "scale 0.5";
-  op.operands.resize(3);
-  op.operands.insert(op.operands.end(), {forward.results[0], forward.results[1],
-                                         forward.results[0]});
-  if (positions)
-    op.operands.insert(op.operands.end(),
-                       {forward.operands[3], forward.operands[4]});
-  op.results.assign(op.operands.begin(), op.operands.begin() + 3);
-  return op;
-}
-
-const std::vector<Setting> ringSettings = {
+const std::vector<ProgramSetting> ringSettings = {
     {"cp=2", {{}}},
     {"cp=3", {{}}},
     {"cp=7", {{}}}, // empty shards
@@ -314,25 +95,25 @@ const std::vector<Setting> ringSettings = {
 TEST(SplitPrograms, RingAttentionEqualsOneDevice) {
   for (bool causal : {false, true})
     for (auto [queries, keys] : {std::pair(6, 6), std::pair(5, 7)})
-      for (const Setting &setting : ringSettings)
-        expectEqualToOneDevice(attention(causal, false, queries, keys),
+      for (const ProgramSetting &setting : ringSettings)
+        expectEqualToOneDevice(attentionCase(causal, false, queries, keys),
                                setting);
 }
 
 TEST(SplitPrograms, RingAttentionGradientEqualsOneDevice) {
   for (bool causal : {false, true})
     for (auto [queries, keys] : {std::pair(6, 6), std::pair(5, 7)})
-      for (const Setting &setting : ringSettings)
+      for (const ProgramSetting &setting : ringSettings)
         expectEqualToOneDevice(
-            gradientOf(attention(causal, false, queries, keys), causal),
+            gradientOf(attentionCase(causal, false, queries, keys)),
             setting);
 }
 
 // Tokens in another order: the mask goes by positions, which travel too.
 TEST(SplitPrograms, RingAttentionByPositionsEqualsOneDevice) {
-  for (const Setting &setting : ringSettings) {
-    expectEqualToOneDevice(attention(true, true, 7, 7), setting);
-    expectEqualToOneDevice(gradientOf(attention(true, true, 7, 7), true),
+  for (const ProgramSetting &setting : ringSettings) {
+    expectEqualToOneDevice(attentionCase(true, true, 7, 7), setting);
+    expectEqualToOneDevice(gradientOf(attentionCase(true, true, 7, 7)),
                            setting);
   }
 }
@@ -340,13 +121,98 @@ TEST(SplitPrograms, RingAttentionByPositionsEqualsOneDevice) {
 // Heads split as they come, the sequence as a ring; and queries split on an
 // axis that holds all keys.
 TEST(SplitPrograms, RingCombinesWithPlainSplits) {
-  OpCase op = attention(true, false, 5, 5);
+  OpCase op = attentionCase(true, false, 5, 5);
   AxisChoice heads{false, "S(2), S(2), S(2) -> S(2), S(1)"};
   AxisChoice queries{false, "S(1), B, B -> S(1), S(3)"};
   expectEqualToOneDevice(op, {"a=2, b=2", {heads, {}}});
   expectEqualToOneDevice(op, {"a=2, b=2", {{}, heads}});
   expectEqualToOneDevice(op, {"a=2, b=2", {queries, {}}});
   expectEqualToOneDevice(op, {"a=2, b=2", {{}, queries}});
+}
+
+/// Compiled from the decisions on, executed by the runtime, in f32.
+void expectCompiledEqualToOneDevice(const OpCase &op,
+                                    const ProgramSetting &setting) {
+  SCOPED_TRACE(op.name + " compiled on " + setting.mesh);
+  OwningOpRef<ModuleOp> whole = buildModule(op), split = buildModule(op);
+  ASSERT_TRUE(whole && split);
+  std::vector<Tensor> inputs = inputsOf(*whole);
+  auto want = Interpreter(*whole).run("main", inputs);
+  ASSERT_TRUE(succeeded(want));
+  decide(*split, op, setting);
+  if (testing::Test::HasFatalFailure())
+    return;
+  weir::test::TempFolder folder;
+  std::string stem = folder.path() + "/op", text;
+  llvm::raw_string_ostream(text) << *split;
+  ASSERT_OK(writeFile(stem + ".mlir", text));
+  std::string command = std::string(WEIR_COMPILE) + " --start-at=shard " +
+                        stem + ".mlir -o " + stem + ".weir > " + stem +
+                        ".log 2>&1";
+  int code = std::system(command.c_str());
+  ASSERT_EQ(code, 0) << *readFile(stem + ".log");
+
+  RuntimeOptions options;
+  options.workers = 2;
+  auto runtime = Runtime::create(options);
+  ASSERT_OK(runtime.status());
+  auto program = Program::load(*runtime, stem + ".weir");
+  ASSERT_OK(program.status());
+  SessionOptions sessionOptions;
+  sessionOptions.checked = true;
+  sessionOptions.watchdogSeconds = 60;
+  auto session = Session::create(*program, sessionOptions);
+  ASSERT_OK(session.status());
+  std::vector<std::vector<float>> floats(inputs.size());
+  std::vector<std::vector<int32_t>> ints(inputs.size());
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    floats[i].assign(inputs[i].floats.begin(), inputs[i].floats.end());
+    ints[i].assign(inputs[i].ints.begin(), inputs[i].ints.end());
+    const void *data = inputs[i].isFloat()
+                           ? static_cast<const void *>(floats[i].data())
+                           : ints[i].data();
+    ASSERT_OK((*session)->bindInput("main", "a" + std::to_string(i), data,
+                                    inputs[i].size() * 4));
+  }
+  // Twice: the second step finds the buffers as the first one left them.
+  ASSERT_OK((*session)->run("main"));
+  ASSERT_OK((*session)->run("main"));
+  for (size_t i = 0; i < want->size(); ++i) {
+    const Tensor &expected = (*want)[i];
+    std::vector<float> got(expected.size());
+    ASSERT_OK((*session)->readOutput("main", "r" + std::to_string(i),
+                                     got.data(), got.size() * 4));
+    double largest = 1;
+    for (size_t e = 0; e < got.size(); ++e)
+      if (std::isfinite(expected.at(e)))
+        largest = std::max(largest, std::abs(expected.at(e)));
+    for (size_t e = 0; e < got.size(); ++e)
+      // f32: sums of a few dozen terms that may cancel, so against the largest.
+      ASSERT_NEAR(got[e], expected.at(e), 2e-6 * largest)
+          << "result " << i << " element " << e;
+  }
+}
+
+TEST(CompiledSplitPrograms, RowsOverSplitClassesEqualOneDevice) {
+  for (const OpCase &op : {softmaxCase(), crossEntropyCase(), layerNormCase(),
+                           rmsNormCase()})
+    expectCompiledEqualToOneDevice(op, {"tp=3", {{}}});
+  expectCompiledEqualToOneDevice(crossEntropyCase(), {"a=2, b=2", {{}, {}}});
+}
+
+TEST(CompiledSplitPrograms, RingAttentionEqualsOneDevice) {
+  OpCase op = attentionCase(true, false, 7, 7);
+  expectCompiledEqualToOneDevice(op, {"cp=2", {{}}});
+  expectCompiledEqualToOneDevice(op, {"cp=3", {{}}});
+  expectCompiledEqualToOneDevice(op, {"a=2, b=2", {{}, {}}});
+  expectCompiledEqualToOneDevice(gradientOf(op), {"cp=2", {{}}});
+  expectCompiledEqualToOneDevice(gradientOf(op), {"cp=3", {{}}});
+}
+
+TEST(CompiledSplitPrograms, RingAttentionByPositionsEqualsOneDevice) {
+  OpCase op = attentionCase(true, true, 7, 7);
+  expectCompiledEqualToOneDevice(op, {"cp=3", {{}}});
+  expectCompiledEqualToOneDevice(gradientOf(op), {"cp=3", {{}}});
 }
 
 } // namespace

@@ -70,6 +70,37 @@ std::vector<OpSignature> Function::derive() const {
   return {rules.signatures.begin(), rules.signatures.end()};
 }
 
+OpSignature weir::compiler::test::signatureOf(const std::string &text) {
+  OpSignature signature;
+  auto parseList = [](StringRef list) {
+    SmallVector<dist::AxisLayout> layouts;
+    SmallVector<StringRef> entries;
+    list.split(entries, ',', -1, /*KeepEmpty=*/false);
+    for (StringRef entry : entries) {
+      int64_t dim = 0, unit = 1;
+      if (entry.consume_front("S")) {
+        EXPECT_FALSE(entry.consumeInteger(10, dim));
+        if (entry.consume_front("/"))
+          EXPECT_FALSE(entry.consumeInteger(10, unit));
+        layouts.push_back(dist::AxisLayout::split(dim, unit));
+      } else if (entry == "B") {
+        layouts.push_back(dist::AxisLayout::broadcast());
+      } else {
+        layouts.push_back(dist::AxisLayout::partial(
+            entry == "P(max)"   ? dist::Reduction::Max
+            : entry == "P(min)" ? dist::Reduction::Min
+                                : dist::Reduction::Sum));
+      }
+    }
+    return layouts;
+  };
+  auto [operands, results] = StringRef(text).split("->");
+  signature.operands = parseList(operands);
+  signature.results = parseList(results);
+  EXPECT_EQ(shortText(signature), text);
+  return signature;
+}
+
 std::set<std::string> weir::compiler::test::textsOf(const Function &function,
                                                     int64_t parts) {
   std::set<std::string> texts;

@@ -8,6 +8,7 @@
 #include "mlir/IR/OwningOpRef.h"
 
 #include <ostream>
+#include <ostream>
 #include <set>
 #include <string>
 #include <vector>
@@ -29,6 +30,8 @@ struct Case {
   /// Splits in units are tried too.
   bool units = false;
 };
+
+inline void PrintTo(const Case &c, std::ostream *os) { *os << c.name; }
 
 /// A row of the published table of signatures: complete, on two coordinates,
 /// without the one that is broadcast throughout and without maxima and minima.
@@ -65,6 +68,9 @@ struct Function {
 /// Parses the case into an entry of a module with these attributes; reports a
 /// test failure where the text is wrong.
 Function parse(const Case &c, const std::string &moduleAttributes = "");
+
+/// The signature that `shortText` prints so, as `B,S1/8->P(max)`.
+OpSignature signatureOf(const std::string &text);
 
 /// Derived signatures as text that hold on `parts` coordinates.
 std::set<std::string> textsOf(const Function &function, int64_t parts = 2);

@@ -146,6 +146,15 @@ const std::vector<Row> &weir::compiler::test::oracleRows() {
        {"S0->P", "S1->S0", "P->P"},
        {"S0->B", "S0->S0", "P(max)->P(max)"},
        {}},
+      {29,
+       {"reduce_prod keepdims",
+        {"4x6xf32"},
+        "%p = graph.reduce prod %a0 [1] : (A0) -> tensor<4xf32>\n"
+        "%r0 = graph.reshape %p : (tensor<4xf32>) -> R0",
+        {"4x1xf32"}},
+       {"S0->S0"},
+       {"S1->P", "P->P"},
+       {}},
       {31,
        {"sqrt_square_sum",
         {"4x6xf32"},
@@ -190,10 +199,7 @@ const std::vector<Row> &weir::compiler::test::oracleRows() {
       {41,
        {"gather axis=1",
         {"4x8x6xf32", "2xi32"},
-        "%t = graph.transpose %a0 [1, 0, 2] : (A0) -> tensor<8x4x6xf32>\n"
-        "%g = graph.embedding %t, %a1 : (tensor<8x4x6xf32>, A1) -> "
-        "tensor<2x4x6xf32>\n"
-        "%r0 = graph.transpose %g [1, 0, 2] : (tensor<2x4x6xf32>) -> R0",
+        "%r0 = graph.take %a0, %a1 dim 1 : (A0, A1) -> R0",
         {"4x2x6xf32"},
         8},
        {"B,S0->S1", "S0,B->S0", "S1,B->P", "S2,B->S2", "P,B->P"},
@@ -218,6 +224,15 @@ const std::vector<Row> &weir::compiler::test::oracleRows() {
        {"S0,B,S0->B", "S0,B,S0->S0"},
        // Indices are logical: a shard of rows keeps its own updates.
        {"B,S0,B->S0"}},
+      {45,
+       {"dim_gather",
+        {"4x8xf32", "4x6xi32"},
+        "%r0 = graph.take_along %a0, %a1 dim 1 : (A0, A1) -> R0",
+        {"4x6xf32"},
+        8},
+       {"S0,S0->S0", "B,S1->S1", "P,B->P"},
+       {"S1,S1->S1", "S0,B->S0"},
+       {"S1,B->P"}}, // indices are logical: what a shard lacks reads zero
       {46,
        {"scatter_nd",
         {"4x1xi32", "4x6xf32"},
@@ -266,6 +281,42 @@ const std::vector<Row> &weir::compiler::test::oracleRows() {
        {"S0,S0->S0", "S1,B->P"},
        {"P,B->P", "S1,B->B"},
        {}},
+      {53,
+       {"conv2d k=1 s=1",
+        {"2x4x4x4xf32", "2x4x1x1xf32"},
+        "%r0 = graph.conv %a0, %a1 strides [1, 1] dilations [1, 1] low [0, 0] "
+        "high [0, 0] groups 1 : (A0, A1) -> R0",
+        {"2x2x4x4xf32"}},
+       {"S0,B->S0", "B,P->P", "B,S0->S1", "P,B->P", "S1,S1->P", "S2,B->S2",
+        "S3,B->S3"},
+       {"P,P->P", "S1,B->P"},
+       {}},
+      {55,
+       {"conv2d bias",
+        {"2x4x4x4xf32", "2x4x3x3xf32", "2xf32"},
+        "%c = graph.conv %a0, %a1 strides [1, 1] dilations [1, 1] low [0, 0] "
+        "high [0, 0] groups 1 : (A0, A1) -> R0\n"
+        "%b = graph.broadcast %a2 [1] : (A2) -> R0\n"
+        "%r0 = graph.add %c, %b : R0",
+        {"2x2x2x2xf32"}},
+       {"S0,B,B->S0", "B,P,P->P", "B,S0,S0->S1", "P,B,P->P", "S1,S1,P->P"},
+       {"S2,B,B->S2", "P,B,B->P"},
+       // Positions are logical: elements that a shard lacks read zero, weights
+       // of other places in the window likewise, and each coordinate can make
+       // its part of the result.
+       {"S2,B,P->P", "S3,B,P->P", "B,S2,P->P", "B,S3,P->P", "B,B,B->S2",
+        "B,B,B->S3"}},
+      {57,
+       {"max_pool 2x2 s2",
+        {"2x4x4x4xf32"},
+        "%r0 = graph.pool max %a0 window [2, 2] strides [2, 2] dilations [1, "
+        "1] low [0, 0] high [0, 0] : (A0) -> R0",
+        {"2x4x2x2xf32"},
+        5,
+        true},
+       {"S0->S0", "S1->S1", "S2->S2", "S3->S3"},
+       {"P->P"},
+       {"S2/2->S2", "S3/2->S3"}}, // the same shards in units
       {59,
        {"normalization",
         {"8x4xf32", "4xf32", "4xf32"},
@@ -371,6 +422,14 @@ const std::vector<Row> &weir::compiler::test::oracleRows() {
        {"S0->S0", "S1->S1"},
        {"P->P"},
        {"B->S2"}}, // class numbers are logical
+      {77,
+       {"cumsum",
+        {"4x6x8xf32"},
+        "%r0 = graph.cumsum %a0 dim 1 : (A0) -> R0",
+        {"4x6x8xf32"}},
+       {"S2->S2", "P->P", "S0->S0"},
+       {"S1->S1", "S1->P"},
+       {}},
       {79,
        {"tril",
         {"2x4x4xf32"},
