@@ -5,6 +5,7 @@
 #include "dialects/Graph/Graph.h"
 
 #include <string>
+#include <utility>
 
 namespace weir::compiler {
 
@@ -45,6 +46,27 @@ struct VariableOptions {
   /// are devices; -1: none, the variable is whole on these; `sameDim`: the same,
   /// and some devices hold nothing.
   int64_t tensorParallelInnerDim = sameDim;
+};
+
+/// How windows lie over spatial dimensions: one number for each of these, or
+/// none for the default everywhere.
+struct WindowOptions {
+  llvm::SmallVector<int64_t> strides = {};   // default 1
+  llvm::SmallVector<int64_t> low = {};       // padding before, default 0
+  llvm::SmallVector<int64_t> high = {};      // and behind; default as `low`
+  llvm::SmallVector<int64_t> dilations = {}; // default 1
+  int64_t groups = 1;                        // of a convolution's channels
+
+  int64_t strideOf(size_t dim) const {
+    return strides.empty() ? 1 : strides[dim];
+  }
+  int64_t lowOf(size_t dim) const { return low.empty() ? 0 : low[dim]; }
+  int64_t highOf(size_t dim) const {
+    return high.empty() ? lowOf(dim) : high[dim];
+  }
+  int64_t dilationOf(size_t dim) const {
+    return dilations.empty() ? 1 : dilations[dim];
+  }
 };
 
 /// Builds a model as `graph` IR: variables, then entries whose bodies are made
@@ -126,6 +148,42 @@ public:
   Value slice(Value x, llvm::ArrayRef<int64_t> offsets, Shape sizes);
   Value concat(llvm::ArrayRef<Value> parts, int64_t dim);
   Value reduceSum(Value x, llvm::ArrayRef<int64_t> dims);
+
+  Value reduceProd(Value x, llvm::ArrayRef<int64_t> dims);
+
+  /// Fills `low[i]` elements before dimension i and `high[i]` behind it.
+  Value pad(Value x, llvm::ArrayRef<int64_t> low, llvm::ArrayRef<int64_t> high,
+            double value);
+  Value cumsum(Value x, int64_t dim, bool reverse = false,
+               bool exclusive = false);
+  /// (elements in order, i32 places that they came from).
+  std::pair<Value, Value> sort(Value x, int64_t dim, bool descending = false);
+  std::pair<Value, Value> topK(Value x, int64_t k, int64_t dim);
+  Value take(Value x, Value indices, int64_t dim);
+  Value takeAlong(Value x, Value indices, int64_t dim);
+  /// Sums updates by index into a dimension of `size` zeros.
+  Value scatterAdd(Value indices, Value updates, int64_t size, int64_t dim,
+                   bool along = false);
+  /// f32 rows [..., classes] with a 1 at each i32 index; none where it is
+  /// outside.
+  Value oneHot(Value indices, int64_t classes);
+  Value isNan(Value x);
+
+  /// x [N,C,X...], weight [M,C/groups,K...], bias [M] or null -> [N,M,O...].
+  Value conv(Value x, Value weight, Value bias = {},
+             const WindowOptions &options = {});
+  /// x [N,C,X...] -> [N,C,O...].
+  Value pool(graph::PoolKind kind, Value x, Shape window,
+             const WindowOptions &options = {}, bool excludePadding = false);
+  /// A batch's own statistics, all [C]; the variance is biased.
+  struct BatchNorm {
+    Value output, mean, variance;
+  };
+  /// x [N,C,X...]; weight and bias [C]. Ioffe and Szegedy, arXiv 1502.03167.
+  BatchNorm batchNorm(Value x, Value weight, Value bias, double epsilon);
+  /// The same with statistics that are given, as for inference.
+  Value normalize(Value x, Value mean, Value variance, Value weight, Value bias,
+                  double epsilon);
 
   /// Contracts the last `count` dimensions of `x` with the first (or, with
   /// `transposed`, the last) `count` of `weight`.

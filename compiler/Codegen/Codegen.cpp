@@ -8,6 +8,7 @@
 #include "llvm/IR/Verifier.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/Path.h"
+#include "llvm/Transforms/Utils/Cloning.h"
 
 using namespace mlir;
 
@@ -61,7 +62,10 @@ LogicalResult compileKernels(ModuleOp module, const CodegenOptions &options,
   if (mlir::failed(dump(module, options, "kernels.opt.ll", printModule)))
     return failure();
   if (!options.dumpDir.empty()) {
-    llvm::Expected<std::string> text = codegen::emitAssembly(code, *target);
+    // Code generation prepares the module that it is given; the object is made
+    // from what it would be made from without a dump.
+    std::unique_ptr<llvm::Module> copy = llvm::CloneModule(code);
+    llvm::Expected<std::string> text = codegen::emitAssembly(*copy, *target);
     if (!text)
       return module.emitError(llvm::toString(text.takeError()));
     if (mlir::failed(dump(module, options, "kernels.s",

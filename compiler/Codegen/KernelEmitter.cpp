@@ -1031,7 +1031,11 @@ IrValue KernelEmitter::convert(Operation *op, ArrayRef<IrValue> in) {
       .Case([&](math::PowFOp) { return emitPow(b, in[0], in[1]); })
       .Case([&](kernel::RandomOp random) -> IrValue {
         IrValue key =
-            ConstantInt::get(i32, static_cast<uint32_t>(random.getSiteKey()));
+            random->hasAttr(ofLaunchAttrName)
+                ? b.CreateTrunc(
+                      scalar(nest.findScalar(getSiteKeyScalar(random))), i32)
+                : ConstantInt::get(i32,
+                                   static_cast<uint32_t>(random.getSiteKey()));
         if (in[0]->getType()->isVectorTy())
           key = splat(key);
         return emitPhilox(b, key, in[0], in[1], in[2]);
@@ -1468,7 +1472,7 @@ LogicalResult KernelEmitter::emit() {
 LogicalResult emitKernel(kernel::FuncOp func, dist::MeshAttr mesh,
                          llvm::Module &module, unsigned lanes) {
   if (Operation *piece = getLonePiece(func))
-    return emitLonePiece(func, piece, module);
+    return emitLonePiece(func, piece, mesh, module);
   KernelNest nest(func, mesh);
   if (failed(nest.analyze()))
     return failure();

@@ -27,11 +27,14 @@ struct Memory {
 
 class LonePieceEmitter {
 public:
-  LonePieceEmitter(kernel::FuncOp func, llvm::Module &module)
+  LonePieceEmitter(kernel::FuncOp func, dist::MeshAttr mesh,
+                   llvm::Module &module)
       : func(func), module(module), context(module.getContext()),
         builder(context) {
     i64 = builder.getInt64Ty();
     scalarAttrs = func->getAttrOfType<ArrayAttr>(scalarsAttrName);
+    if (!scalarAttrs)
+      scalarAttrs = computeKernelScalars(func, mesh);
   }
 
   LogicalResult emit(Operation *piece);
@@ -532,8 +535,8 @@ LogicalResult LonePieceEmitter::emit(Operation *piece) {
 } // namespace
 
 LogicalResult emitLonePiece(kernel::FuncOp func, Operation *piece,
-                            llvm::Module &module) {
-  return LonePieceEmitter(func, module).emit(piece);
+                            dist::MeshAttr mesh, llvm::Module &module) {
+  return LonePieceEmitter(func, mesh, module).emit(piece);
 }
 
 } // namespace weir::compiler::codegen

@@ -14,7 +14,7 @@ namespace weir::compiler::codegen {
 /// `take`, `put_add`, `scan` or `sort`, from memory to memory, as scalar loops.
 /// Chunks divide a dimension that the piece does not walk along.
 mlir::LogicalResult emitLonePiece(kernel::FuncOp func, mlir::Operation *piece,
-                                  llvm::Module &module);
+                                  dist::MeshAttr mesh, llvm::Module &module);
 
 } // namespace weir::compiler::codegen
 

@@ -767,6 +767,21 @@ LogicalResult Executor::runLaunch(kernel::LaunchOp op) {
   if (!function)
     return op.emitError("launches ")
            << op.getKernelAttr() << ", which does not exist";
+  // Random numbers' keys are the launch's: they are put into a copy.
+  OwningOpRef<kernel::FuncOp> keyed;
+  if (auto keys = op->getAttrOfType<DenseI64ArrayAttr>("site_keys")) {
+    keyed = function = function.clone();
+    bool known = true;
+    function.walk([&](kernel::RandomOp random) {
+      if (!random->hasAttr("of_launch"))
+        return;
+      known &= random.getSiteKey() < static_cast<uint32_t>(keys.size());
+      if (known)
+        random.setSiteKey(static_cast<uint32_t>(keys[random.getSiteKey()]));
+    });
+    if (!known)
+      return op.emitError("has not the site keys that its kernel expects");
+  }
   Block &body = function.getBody().front();
   unsigned numInputs = op.getInputs().size(), numDests = op.getDests().size();
   Operation *yield = body.getTerminator();

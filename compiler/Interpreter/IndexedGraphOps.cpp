@@ -120,7 +120,8 @@ LogicalResult IndexedEvaluator<T>::pad(graph::PadOp pad) {
 template <typename T>
 LogicalResult IndexedEvaluator<T>::scan(int64_t dim, bool product, bool reverse,
                                         bool exclusive) {
-  if (failed(expectWhole(inBox(0), dim)) || failed(expectWhole(outBox(0), dim)))
+  // Over a split dimension it is the scan of the shard.
+  if (failed(expectSame(inBox(0), dim, outBox(0), dim)))
     return failure();
   Tensor out = zerosOf(0);
   Along a(out.shape, dim);
@@ -257,12 +258,16 @@ IndexedEvaluator<T>::window(ArrayRef<int64_t> dims, ArrayRef<int64_t> strides,
     do {
       int64_t place = 0;
       bool inside = true;
-      size_t d = 0, next = 0;
+      size_t next = 0;
       for (size_t i = 0; i < wholeBox.extents.size(); ++i) {
+        // Behind the places, which stand in front of the first of `dims`.
+        bool before = dims.empty() || static_cast<int64_t>(i) < dims[0];
+        size_t d = before ? i : i + dims.size();
         int64_t position = index[d];
         if (next < dims.size() && dims[next] == static_cast<int64_t>(i)) {
+          size_t p = dims[0] + next;
           int64_t o = windowsBox.offsets[d] + index[d];
-          int64_t k = windowsBox.offsets[d + 1] + index[d + 1];
+          int64_t k = windowsBox.offsets[p] + index[p];
           int64_t logical = o * strides[next] + k * dilations[next] - low[next];
           inside &= logical >= 0 && logical < wholeBox.logical[i];
           position = logical - wholeBox.offsets[i];
@@ -273,10 +278,7 @@ IndexedEvaluator<T>::window(ArrayRef<int64_t> dims, ArrayRef<int64_t> strides,
                                    "where padding is not zero");
             inside = false;
           }
-          d += 2;
           ++next;
-        } else {
-          ++d;
         }
         place += position * wholeStrides[i];
       }

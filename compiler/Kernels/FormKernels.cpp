@@ -174,6 +174,8 @@ private:
   // Pieces and groups.
   void findAccumulations();
   bool needsMemory(Operation *op) const;
+  /// Whether a gather reads rows of it: these are memory.
+  bool isTable(Operation *op) const;
   void classify();
   void formGroups();
   void mergeGroups();
@@ -346,6 +348,13 @@ bool BlockFormer::needsMemory(Operation *op) const {
   return false;
 }
 
+bool BlockFormer::isTable(Operation *op) const {
+  return llvm::any_of(op->getUses(), [](OpOperand &use) {
+    auto gather = dyn_cast<kernel::GatherOp>(use.getOwner());
+    return gather && gather.getTable() == use.get();
+  });
+}
+
 /// Finds pieces that are computed again wherever they are read: cheap ones of
 /// at most one large operand, since reading that costs what reading them would.
 void BlockFormer::classify() {
@@ -381,7 +390,7 @@ void BlockFormer::classify() {
       }
     }
     if (big.size() > 1 || cost > largestCost ||
-        (!big.empty() && needsMemory(&op)))
+        (!big.empty() && needsMemory(&op)) || isTable(&op))
       continue;
     freePieces.insert(&op);
     freeCost[&op] = cost;
@@ -915,6 +924,24 @@ BlockFormer::destinationOf(Value value, ArrayRef<Value> operandStorages,
   return {dest, dest};
 }
 
+/// Makes the site keys of random numbers operands of the launch: a kernel that
+/// is not known by its site serves all layers. Returns them in order of their
+/// numbers.
+static SmallVector<int64_t> takeSiteKeys(kernel::FuncOp func,
+                                         dist::MeshAttr mesh) {
+  llvm::SetVector<int64_t> keys;
+  func.walk([&](kernel::RandomOp random) {
+    int64_t key = static_cast<uint32_t>(random.getSiteKey());
+    keys.insert(key);
+    auto number = llvm::find(keys, key) - keys.begin();
+    random.setSiteKey(static_cast<uint32_t>(number));
+    random->setAttr(ofLaunchAttrName, UnitAttr::get(func.getContext()));
+  });
+  if (!keys.empty())
+    func->setAttr(scalarsAttrName, computeKernelScalars(func, mesh));
+  return keys.takeVector();
+}
+
 LogicalResult BlockFormer::emitGroup(Group &group) {
   SmallVector<Value> inputs = inputsOf(group),
                      outputs = outputsOf(group, -2, -2);
@@ -996,10 +1023,13 @@ LogicalResult BlockFormer::emitGroup(Group &group) {
     destStorages.push_back(storage);
   }
   std::string name = nameOf(group);
+  SmallVector<int64_t> siteKeys = takeSiteKeys(func, context.mesh);
   func = context.table.insert(func, name);
   auto launch = kernel::LaunchOp::create(
       builder, main->getLoc(), TypeRange(ValueRange(outputs)),
       func.getSymName(), operands, dests, site);
+  if (!siteKeys.empty())
+    launch->setAttr(siteKeysAttrName, builder.getDenseI64ArrayAttr(siteKeys));
   for (auto [result, output] : llvm::enumerate(outputs))
     places[output] = own(launch.getResults()[result], destStorages[result]);
   return success();

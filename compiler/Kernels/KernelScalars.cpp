@@ -45,6 +45,12 @@ DenseI64ArrayAttr getScalar(MLIRContext *context, const dist::ShardDim &dim,
   return DenseI64ArrayAttr::get(context, values);
 }
 
+DenseI64ArrayAttr getSiteKeyScalar(kernel::RandomOp op) {
+  dist::ShardDim number;
+  number.size = op.getSiteKey();
+  return getScalar(op.getContext(), number, ScalarKind::Constant);
+}
+
 DenseI64ArrayAttr getCoordinateScalar(MLIRContext *context,
                                       ArrayRef<int64_t> axes,
                                       dist::MeshAttr mesh) {
@@ -96,6 +102,10 @@ ArrayAttr computeKernelScalars(kernel::FuncOp func, dist::MeshAttr mesh) {
     if (auto generic = dyn_cast<kernel::GenericOp>(op)) {
       generic.getBodyBlock()->walk([&](kernel::IndexOp index) {
         addOffset(getLoopDim(generic, index.getLoop()));
+      });
+      generic.getBodyBlock()->walk([&](kernel::RandomOp random) {
+        if (random->hasAttr(ofLaunchAttrName))
+          scalars.insert(getSiteKeyScalar(random));
       });
     } else if (auto gather = dyn_cast<kernel::GatherOp>(op)) {
       addOffset(

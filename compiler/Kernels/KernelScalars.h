@@ -9,10 +9,18 @@ namespace weir::compiler {
 /// Attribute of `kernel.func`: the run-time scalars its code takes, in order,
 /// an array of `array<i64: size, unit, shift, axes..., kind>`, `kind` as in
 /// `plan::ScalarExpr` (1 extent, 2 offset of `size` elements split over
-/// `axes` in runs of `unit`, `shift` places on).
+/// `axes` in runs of `unit`, `shift` places on); 0: number `size` of the
+/// launch's `site_keys`.
 inline constexpr llvm::StringLiteral scalarsAttrName = "scalars";
 
-enum class ScalarKind { Extent = 1, Offset = 2 };
+/// Attribute of a `kernel.launch`, `array<i64>`: the site keys of the random
+/// numbers that its kernel draws. A `kernel.random` with the unit attribute
+/// `of_launch` has the number of its key there in place of the key, so that
+/// kernels that differ in nothing else are one.
+inline constexpr llvm::StringLiteral siteKeysAttrName = "site_keys";
+inline constexpr llvm::StringLiteral ofLaunchAttrName = "of_launch";
+
+enum class ScalarKind { Constant = 0, Extent = 1, Offset = 2 };
 
 /// A dimension of a local type: `capacity` elements in memory, of which those
 /// of the shard `dim` hold data.
@@ -35,6 +43,8 @@ mlir::DenseI64ArrayAttr getCoordinateScalar(mlir::MLIRContext *context,
                                             dist::MeshAttr mesh);
 mlir::DenseI64ArrayAttr getScalar(mlir::MLIRContext *context,
                                   const dist::ShardDim &dim, ScalarKind kind);
+/// The scalar of a `kernel.random` that is `of_launch`.
+mlir::DenseI64ArrayAttr getSiteKeyScalar(kernel::RandomOp op);
 
 /// Whether a piece is a kernel of its own, whose operands and results are in
 /// memory: its elements depend on each other's order, or are found by index

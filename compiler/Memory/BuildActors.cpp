@@ -632,6 +632,15 @@ LogicalResult EntryBuilder::emitAction(const Action &action) {
                      "kind>, got ")
                  << expression;
         llvm::ArrayRef<int64_t> array = numbers.asArrayRef();
+        if (array.back() == 0) {
+          auto keys = launch->getAttrOfType<DenseI64ArrayAttr>("site_keys");
+          if (!keys || array[0] < 0 || array[0] >= keys.size())
+            return launch.emitOpError("expects site key ")
+                   << array[0] << " of its kernel among 'site_keys'";
+          indices.push_back(scalarIndex(actor::ScalarKind::Constant,
+                                        keys[array[0]], 1, 0, {}));
+          continue;
+        }
         indices.push_back(
             scalarIndex(static_cast<actor::ScalarKind>(array.back()),
                         array[0], array[1], array[2],

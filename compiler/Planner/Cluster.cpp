@@ -50,7 +50,8 @@ Cluster Cluster::nodes(int64_t devices, int64_t devicesPerNode) {
 llvm::Expected<Cluster> Cluster::of(mlir::ModuleOp module) {
   dist::MeshAttr mesh = dist::getMesh(module);
   int64_t ranks = mesh ? mesh.getNumRanks() : 1;
-  mlir::Attribute text = module->getAttr(dist::DistDialect::getClusterAttrName());
+  mlir::Attribute text =
+      module->getAttr(dist::DistDialect::getClusterAttrName());
   if (!text)
     return host(ranks);
   auto json = llvm::dyn_cast<mlir::StringAttr>(text);
@@ -59,9 +60,10 @@ llvm::Expected<Cluster> Cluster::of(mlir::ModuleOp module) {
                                    "cluster file");
   llvm::Expected<Cluster> cluster = parse(json.getValue(), "dist.cluster");
   if (cluster && cluster->devices < ranks)
-    return llvm::createStringError(
-        "expects a cluster of at least as many devices as the mesh has ranks, " +
-        std::to_string(ranks) + ", got " + std::to_string(cluster->devices));
+    return llvm::createStringError("expects a cluster of at least as many "
+                                   "devices as the mesh has ranks, " +
+                                   std::to_string(ranks) + ", got " +
+                                   std::to_string(cluster->devices));
   return cluster;
 }
 
@@ -106,9 +108,8 @@ StatusOr<Cluster> parseCluster(llvm::StringRef json, const std::string &name) {
   StatusOr<JsonView> root = parseJson({json.data(), json.size()}, name);
   if (!root)
     return root.status();
-  WEIR_RETURN_IF_ERROR(root->expectKeys({"name", "devices", "memory",
-                                         "memory_bandwidth", "flops",
-                                         "levels"}));
+  WEIR_RETURN_IF_ERROR(root->expectKeys(
+      {"name", "devices", "memory", "memory_bandwidth", "flops", "levels"}));
   Cluster cluster;
   WEIR_ASSIGN_OR_RETURN(cluster.name, root->string("name"));
   WEIR_ASSIGN_OR_RETURN(cluster.devices, root->integer("devices", 1));
@@ -247,8 +248,7 @@ int64_t CollectiveCost::blocksTouched(uint64_t key, int64_t block) const {
   return touched;
 }
 
-const CollectiveCost::Shape &
-CollectiveCost::shapeOf(uint64_t key) const {
+const CollectiveCost::Shape &CollectiveCost::shapeOf(uint64_t key) const {
   auto [it, inserted] = shapes.try_emplace(key);
   Shape &shape = it->second;
   if (!inserted)
@@ -298,8 +298,7 @@ double CollectiveCost::secondsOver(Kind kind, uint64_t axes, double bytes,
     for (const Shape::Factor &factor : shape.factors) {
       outer /= factor.size;
       start += std::ceil(std::log2(factor.size)) * factor.latency;
-      transfer +=
-          bytes * (factor.size - 1) * outer / peers / factor.bandwidth;
+      transfer += bytes * (factor.size - 1) * outer / peers / factor.bandwidth;
     }
     // Reduced in pieces and gathered again: bytes count both.
     return kind == Kind::AllReduce ? 2 * start + transfer : start + transfer;

@@ -337,6 +337,24 @@ private:
                !alongSequence(result, layout))
         total += newSplitFactor * bytes * (k - 1) / k;
     }
+    // Where sequences are split, nothing but attention leaves that for a split
+    // of another dim.
+    if (options.sequenceDims &&
+        !isa<graph::AttentionOp, graph::AttentionGradOp>(op))
+      for (OpOperand &operand : op->getOpOperands()) {
+        const AxisLayout &layout =
+            signature.operands[operand.getOperandNumber()];
+        const ValueState &state = states[operand.get()];
+        auto sequence = options.sequenceDims->find(operand.get());
+        if (layout.isSplit() && !state.pending &&
+            sequence != options.sequenceDims->end() &&
+            layout.dim != sequence->second &&
+            !llvm::is_contained(state.versions, layout))
+          total += newSplitFactor *
+                   bytesOf(localType(
+                       operand.get().getType(),
+                       layouts.operand(i, operand.getOperandNumber())));
+      }
     // Resharding a value to what it does not end in costs the way back.
     if (!isTime)
       for (OpOperand &operand : op->getOpOperands()) {

@@ -14,6 +14,9 @@ namespace {
 /// Scalar operations for each element read or written above which an op's
 /// work has to be divided.
 constexpr double heavyWork = 8;
+/// Of what an elementwise op reads and writes, the part that goes through
+/// memory: chains of them are one kernel, which keeps what is between.
+constexpr double fusedTraffic = 0.5;
 /// Of an op with more candidates, the fastest are kept.
 constexpr size_t maxCandidates = 2048;
 
@@ -80,7 +83,7 @@ unsigned CandidateMaker::kindOf(Value value) {
   auto [number, isNew] = kindNumbers.try_emplace(
       {type.getAsOpaquePointer(), frozenDim, fraction}, kindList.size());
   if (isNew) {
-    Kind kind{type, frozenDim, fraction, {}, nullptr};
+    Kind kind{type, frozenDim, fraction, {}, nullptr, nullptr};
     kind.alphabet = {AxisLayout::broadcast()};
     kindList.push_back(std::move(kind));
   }
@@ -104,8 +107,17 @@ const LayoutTable &CandidateMaker::tableOf(Value value) {
   if (!kind.table)
     kind.table = std::make_unique<LayoutTable>(
         kind.type, kind.fraction, kind.alphabet, kind.frozenDim, mesh,
-        options.axes, cost, device);
+        options.axes, cost, device, /*bucketed=*/false);
   return *kind.table;
+}
+
+const LayoutTable &CandidateMaker::bucketedTableOf(Value value) {
+  Kind &kind = kindList[kindOf(value)];
+  if (!kind.bucketed)
+    kind.bucketed = std::make_unique<LayoutTable>(
+        kind.type, kind.fraction, kind.alphabet, kind.frozenDim, mesh,
+        options.axes, cost, device, /*bucketed=*/true);
+  return *kind.bucketed;
 }
 
 unsigned CandidateMaker::boundaryState(Value argument) {
@@ -346,6 +358,8 @@ double CandidateMaker::secondsOf(Operation *op, const Choice &choice,
     bytes += tableOf(operand).bytes(candidate.operands[n]);
   for (auto [n, result] : llvm::enumerate(op->getResults()))
     bytes += tableOf(result).bytes(candidate.results[n]);
+  if (op->hasTrait<OpTrait::Elementwise>())
+    bytes *= fusedTraffic;
   Type element;
   for (Type type : op->getResultTypes())
     element = cast<RankedTensorType>(type).getElementType();

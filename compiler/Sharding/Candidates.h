@@ -42,6 +42,8 @@ public:
 
   /// Layouts of a value over the searched axes.
   const LayoutTable &tableOf(mlir::Value value);
+  /// The same for a value whose reshards are joined with others'.
+  const LayoutTable &bucketedTableOf(mlir::Value value);
   /// In which the caller's tensor comes.
   unsigned boundaryState(mlir::Value argument);
 
@@ -61,7 +63,7 @@ private:
     int64_t frozenDim;
     double fraction;
     std::vector<dist::AxisLayout> alphabet;
-    std::unique_ptr<LayoutTable> table;
+    std::unique_ptr<LayoutTable> table, bucketed;
   };
 
   unsigned kindOf(mlir::Value value);

@@ -372,16 +372,36 @@ private:
     return true;
   }
 
-  /// An update's gradients are held until it runs.
-  void addGradientMemory(unsigned c) {
-    Operation *op = firstOf[c];
-    bool updates = llvm::any_of(op->getResults(), [&](OpResult result) {
+  /// Whether the op makes the new value of a variable.
+  bool updates(Operation *op) {
+    return llvm::any_of(op->getResults(), [&](OpResult result) {
       return llvm::any_of(result.getUses(), [&](OpOperand &use) {
         return use.getOwner()->hasTrait<OpTrait::IsTerminator>() &&
                !entry.getResultVariable(use.getOperandNumber()).empty();
       });
     });
-    if (!updates)
+  }
+
+  /// Gradients and new values, which come for many variables at one time, and
+  /// scalars.
+  bool isBucketed(Value value) {
+    if (cast<RankedTensorType>(value.getType()).getNumElements() == 1)
+      return true;
+    if (Operation *op = value.getDefiningOp(); op && updates(op))
+      return true;
+    return value.getDefiningOp() &&
+           llvm::any_of(value.getUses(), [&](OpOperand &use) {
+             return use.getOwner()->getNumResults() > 0 &&
+                    use.getOwner()->getResult(0).getType() ==
+                        value.getType() &&
+                    updates(use.getOwner());
+           });
+  }
+
+  /// An update's gradients are held until it runs.
+  void addGradientMemory(unsigned c) {
+    Operation *op = firstOf[c];
+    if (!updates(op))
       return;
     std::vector<double> bytes(classes[c].size(), 0);
     for (auto [n, operand] : llvm::enumerate(op->getOperands())) {
@@ -457,7 +477,9 @@ private:
       for (Value result : op->getResults())
         add(result);
     for (auto &[key, source] : sources) {
-      const LayoutTable &table = makers.tableOf(source.first);
+      const LayoutTable &table = isBucketed(source.first)
+                                     ? makers.bucketedTableOf(source.first)
+                                     : makers.tableOf(source.first);
       auto [kind, number, result] = key;
       if (kind == 2) {
         // The caller's tensors come whole, or as the user says.

@@ -11,8 +11,10 @@ using Kind = ReshardStep::Kind;
 LayoutTable::LayoutTable(RankedTensorType type, double fraction,
                          ArrayRef<AxisLayout> alphabet, int64_t frozenDim,
                          dist::MeshAttr mesh, ArrayRef<int64_t> axes,
-                         const CollectiveCost &cost, const DeviceCost &device)
-    : type(type), alphabet(alphabet), frozenDim(frozenDim), axes(axes) {
+                         const CollectiveCost &cost, const DeviceCost &device,
+                         bool bucketed)
+    : type(type), alphabet(alphabet), frozenDim(frozenDim), bucketed(bucketed),
+      axes(axes) {
   elementBytes =
       fraction *
       static_cast<double>((type.getElementType().getIntOrFloatBitWidth() + 7) /
@@ -110,23 +112,28 @@ void LayoutTable::addSteps(unsigned index, const CollectiveCost &cost,
     if (target < 0 || !isValid(target))
       return;
     double before = local[index], after = local[target];
-    double seconds = device.start;
+    auto message = [&](double bytes) {
+      return cost.seconds(kind, group, bytes) -
+             (bucketed ? cost.seconds(kind, group, 0) : 0);
+    };
+    bool isLocal = kind == Kind::LocalSlice || kind == Kind::ToPartial;
+    double seconds = bucketed && !isLocal ? 0 : device.start;
     switch (kind) {
     case Kind::LocalSlice:
     case Kind::ToPartial:
       seconds += 2 * after / device.memoryBandwidth;
       break;
     case Kind::AllGather:
-      seconds += cost.seconds(kind, group, std::max(0.0, after - before));
+      seconds += message(std::max(0.0, after - before));
       break;
     case Kind::AllReduce:
-      seconds += cost.seconds(kind, group, 2 * before * (1 - 1 / ranks));
+      seconds += message(2 * before * (1 - 1 / ranks));
       break;
     case Kind::ReduceScatter:
-      seconds += cost.seconds(kind, group, after * (ranks - 1));
+      seconds += message(after * (ranks - 1));
       break;
     default:
-      seconds += cost.seconds(kind, group, after * (1 - 1 / ranks));
+      seconds += message(after * (1 - 1 / ranks));
     }
     double &known = distances[size_t(index) * count + target];
     known = std::min(known, seconds);

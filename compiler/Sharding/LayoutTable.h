@@ -12,12 +12,12 @@ namespace weir::compiler {
 struct DeviceCost {
   explicit DeviceCost(const Cluster &cluster)
       : memoryBandwidth(cluster.memoryBandwidth),
-        start(cluster.levels.empty() ? 0 : cluster.levels[0].latency / 4) {}
+        start(cluster.levels.empty() ? 0 : cluster.levels[0].latency) {}
   double memoryBandwidth; // bytes/s
-  /// Seconds to start a kernel or a collective: a quarter of the innermost
-  /// link's latency (an NCCL hop over NVLink takes 3.4 us, a kernel launch on
-  /// the same machine about 1 us). Of programs that move the same bytes, it
-  /// makes the one with fewer steps cheaper.
+  /// Seconds to start a step of a reshard, beside what its messages take: as
+  /// long as the innermost link's latency (an NCCL hop over NVLink takes 3.4 us,
+  /// and so does a launch). Of programs that move the same bytes, it makes the
+  /// one with fewer steps cheaper.
   double start;
 };
 
@@ -30,10 +30,13 @@ public:
   /// Of a logical tensor of which `fraction` lies on each group of the axes
   /// (others split it). `alphabet`: what an axis may make of it, whole first,
   /// at most 255 entries. `frozenDim`: a dim that no step may move (-1: none).
+  /// `bucketed`: its collectives are joined with others of their kind
+  /// (weir-fuse-collectives), so that starting them costs nothing.
   LayoutTable(mlir::RankedTensorType type, double fraction,
               llvm::ArrayRef<dist::AxisLayout> alphabet, int64_t frozenDim,
               dist::MeshAttr mesh, llvm::ArrayRef<int64_t> axes,
-              const CollectiveCost &cost, const DeviceCost &device);
+              const CollectiveCost &cost, const DeviceCost &device,
+              bool bucketed);
 
   unsigned size() const { return count; }
   /// The entry for each of the axes.
@@ -57,6 +60,7 @@ private:
   mlir::RankedTensorType type;
   llvm::SmallVector<dist::AxisLayout, 8> alphabet;
   int64_t frozenDim;
+  bool bucketed;
   llvm::SmallVector<int64_t, 4> axes;  // of the mesh, ascending
   llvm::SmallVector<int64_t, 4> parts; // their sizes
   double elementBytes;

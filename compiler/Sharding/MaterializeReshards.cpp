@@ -226,8 +226,7 @@ private:
   /// same distance by `stage3_max_reuse_distance`.)
   bool isReleased(Value version) {
     auto use = lastUse.find(version);
-    return use != lastUse.end() &&
-           gathered - use->second > elementsOf(version);
+    return use != lastUse.end() && gathered - use->second > elementsOf(version);
   }
   void noteUse(Value version) {
     auto use = lastUse.find(version);

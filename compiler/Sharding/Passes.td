@@ -272,4 +272,27 @@ def FuseCollectivesPass : Pass<"weir-fuse-collectives", "::mlir::ModuleOp"> {
   let dependentDialects = ["::weir::dist::DistDialect", "::weir::graph::GraphDialect"];
 }
 
+def ProveSignaturesPass : Pass<"weir-prove-signatures", "::mlir::ModuleOp"> {
+  let summary = "Executes the derived signatures of every op and compares with the unsplit op.";
+  let description = [{
+    In: `graph` entries on logical tensors; unchanged. Each distinct compute op
+    (name, attributes, types) is run by the interpreter on shards of small
+    numbers, under every signature that its expansion derives and under every
+    other assignment of `B`, `S(i)`, `P(sum)`, `P(max)` and `P(min)`. A derived
+    signature that does not hold is an error; one that holds and is not derived
+    is a remark. See docs/design/signatures.md.
+
+    Skips ops of tensors of more than `max-elements`, with a remark: write a
+    small module of the op in question.
+  }];
+  let options = [
+    Option<"maxElements", "max-elements", "int64_t", "4096",
+      "Elements of the largest operand or result of an op that is proved">,
+    Option<"maxAssignments", "max-assignments", "int64_t", "2000",
+      "Layouts of the operands that are tried; where there are more, so many are drawn">,
+    Option<"integers", "integers", "int64_t", "5", "Operands of integers are below this">,
+    Option<"seed", "seed", "int64_t", "1", "Seed of numbers and of drawn assignments">
+  ];
+}
+
 #endif // WEIR_COMPILER_SHARDING_PASSES

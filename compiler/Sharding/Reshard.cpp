@@ -131,9 +131,8 @@ private:
   };
 
   static bool splitBy(ArrayRef<AxisLayout> layout, int64_t dim) {
-    return llvm::any_of(layout, [&](const AxisLayout &entry) {
-      return entry.isSplit(dim);
-    });
+    return llvm::any_of(
+        layout, [&](const AxisLayout &entry) { return entry.isSplit(dim); });
   }
 
   static bool isPartial(uint8_t code) {
@@ -157,8 +156,8 @@ private:
       if (entry.isPartial())
         state[axis] = firstPartial + static_cast<uint8_t>(entry.reduction);
       else if (entry.isSplit())
-        state[axis] =
-            splitCode(entry.dim, entry.unit == dims[entry.dim].units[0] ? 0 : 1);
+        state[axis] = splitCode(entry.dim,
+                                entry.unit == dims[entry.dim].units[0] ? 0 : 1);
     return state;
   }
 
@@ -267,9 +266,9 @@ private:
       else if (state[axis] == whole)
         copies *= sizes[axis];
     if (terms > 1)
-      lacking = std::max(lacking,
-                         targetShape.elements + scratch.elements * (terms - 2) /
-                                                    (terms * copies));
+      lacking = std::max(lacking, targetShape.elements + scratch.elements *
+                                                             (terms - 2) /
+                                                             (terms * copies));
     return lacking > 0 ? cost.leastLatency() +
                              lacking * elementBytes / cost.bestBandwidth()
                        : 0;
@@ -389,9 +388,9 @@ private:
         set(next, run, splitCode(to, unit));
         double elements = longer / shape.dims[to].capacity *
                           capacityOf(to, shape.dims[to].axes | run, unit);
-        consider(index, next, {Kind::AllToAll, run, dim, to},
-                 seconds(Kind::AllToAll, run,
-                         elements * (1 - 1 / ranksOf(run))));
+        consider(
+            index, next, {Kind::AllToAll, run, dim, to},
+            seconds(Kind::AllToAll, run, elements * (1 - 1 / ranksOf(run))));
       }
     }
   }
@@ -413,13 +412,11 @@ private:
           if (!canAdd(d, shape, axes))
             continue;
           uint8_t unit = unitFor(d, shape);
-          double part =
-              elementsWith(shape, d, shape.dims[d].axes | axes, unit);
+          double part = elementsWith(shape, d, shape.dims[d].axes | axes, unit);
           set(next, axes, splitCode(d, unit));
-          consider(index, next,
-                   {Kind::ReduceScatter, axes, d, 0, reductionOf(code)},
-                   seconds(Kind::ReduceScatter, axes,
-                           part * (ranksOf(axes) - 1)));
+          consider(
+              index, next, {Kind::ReduceScatter, axes, d, 0, reductionOf(code)},
+              seconds(Kind::ReduceScatter, axes, part * (ranksOf(axes) - 1)));
         }
       });
     }

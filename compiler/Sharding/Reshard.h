@@ -29,8 +29,8 @@ struct ReshardPlan {
 /// cost model of a cluster, and remembers it. Deterministic. Not thread-safe.
 class Resharder {
 public:
-  /// `countsBytes`: fill in the bytes and bounds of plans, which takes time that
-  /// grows with the ranks where shards are uneven.
+  /// `countsBytes`: fill in the bytes and bounds of plans, which takes time
+  /// that grows with the ranks where shards are uneven.
   Resharder(dist::MeshAttr mesh, const Cluster &cluster,
             bool countsBytes = true);
   ~Resharder();

@@ -58,8 +58,7 @@ public:
     do {
       int64_t received = 0;
       for (auto [i, step] : llvm::enumerate(plan.steps))
-        received +=
-            receivedIn(step, layouts[i], layouts[i + 1], coordinates);
+        received += receivedIn(step, layouts[i], layouts[i + 1], coordinates);
       plan.bytesTotal += received;
       plan.bytesMax = std::max(plan.bytesMax, received);
       int64_t target = overlap(wantedSplits, wantedSplits, coordinates);
@@ -83,19 +82,19 @@ public:
       int64_t time = mesh.getTimeAxis();
       if (time >= 0 && from[time].isSplit())
         elements = elements / mesh.getSizes()[time];
-      plan.boundTotal = targets * repeats / anywhere +
-                        elements * (terms - 2) * instances;
+      plan.boundTotal =
+          targets * repeats / anywhere + elements * (terms - 2) * instances;
       plan.boundTotal = std::max<int64_t>(plan.boundTotal, 0);
       plan.boundMax =
-          anywhere > 1 ? (plan.boundTotal + ranks - 1) / ranks
-                       : std::max(largestTarget,
-                                  (plan.boundTotal + ranks - 1) / ranks);
+          anywhere > 1
+              ? (plan.boundTotal + ranks - 1) / ranks
+              : std::max(largestTarget, (plan.boundTotal + ranks - 1) / ranks);
     } else {
       plan.boundTotal *= repeats;
     }
     plan.bytesTotal *= repeats;
-    for (int64_t *value : {&plan.bytesTotal, &plan.bytesMax, &plan.boundTotal,
-                           &plan.boundMax})
+    for (int64_t *value :
+         {&plan.bytesTotal, &plan.bytesMax, &plan.boundTotal, &plan.boundMax})
       *value *= elementBytes;
   }
 
@@ -183,7 +182,8 @@ private:
     case Kind::ToPartial:
       return 0;
     case Kind::AllReduce:
-      return (2 * overlap(after, after, coordinates) * (group - 1) + group - 1) /
+      return (2 * overlap(after, after, coordinates) * (group - 1) + group -
+              1) /
              group;
     case Kind::ReduceScatter:
       return overlap(after, after, coordinates) * (group - 1);
@@ -217,8 +217,7 @@ private:
 
 void weir::compiler::countBytes(ReshardPlan &plan, ArrayRef<AxisLayout> from,
                                 ArrayRef<AxisLayout> to,
-                                RankedTensorType logical,
-                                dist::MeshAttr mesh) {
+                                RankedTensorType logical, dist::MeshAttr mesh) {
   plan.bytesTotal = plan.bytesMax = plan.boundTotal = plan.boundMax = 0;
   ByteCounter(from, to, logical, mesh).count(plan);
 }

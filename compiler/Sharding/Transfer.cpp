@@ -28,8 +28,8 @@ struct Part {
     Part shared;
     for (size_t d = 0; d < a.offsets.size(); ++d) {
       int64_t begin = std::max(a.offsets[d], b.offsets[d]);
-      int64_t end = std::min(a.offsets[d] + a.extents[d],
-                             b.offsets[d] + b.extents[d]);
+      int64_t end =
+          std::min(a.offsets[d] + a.extents[d], b.offsets[d] + b.extents[d]);
       shared.offsets.push_back(begin);
       shared.extents.push_back(std::max<int64_t>(end - begin, 0));
     }
@@ -38,7 +38,7 @@ struct Part {
 };
 
 SmallVector<Part, 0> partsOf(dist::MeshAttr mesh, ArrayRef<AxisLayout> layout,
-                               ArrayRef<int64_t> shape) {
+                             ArrayRef<int64_t> shape) {
   SmallVector<Part, 0> blocks;
   auto attribute = dist::LayoutAttr::get(mesh.getContext(), layout);
   SmallVector<dist::ShardDim> dims;
@@ -57,8 +57,8 @@ SmallVector<Part, 0> partsOf(dist::MeshAttr mesh, ArrayRef<AxisLayout> layout,
       int64_t offset = 0, extent = dim.size / dim.unit;
       for (int64_t axis : dim.axes) {
         int64_t parts = mesh.getSizes()[axis];
-        offset += at[axis] * (extent / parts) +
-                  std::min(at[axis], extent % parts);
+        offset +=
+            at[axis] * (extent / parts) + std::min(at[axis], extent % parts);
         extent = extent / parts + (at[axis] < extent % parts ? 1 : 0);
       }
       block.offsets.push_back(offset * dim.unit);
@@ -154,15 +154,15 @@ private:
 };
 
 /// Layouts that may stand in for one on the way: what `free` axes do is open.
-std::vector<SmallVector<AxisLayout, 4>>
-variants(ArrayRef<AxisLayout> layout, dist::MeshAttr mesh, int64_t rank,
-         bool ofTerms) {
+std::vector<SmallVector<AxisLayout, 4>> variants(ArrayRef<AxisLayout> layout,
+                                                 dist::MeshAttr mesh,
+                                                 int64_t rank, bool ofTerms) {
   constexpr size_t limit = 64;
   std::vector<SmallVector<AxisLayout, 4>> made = {{}};
   for (auto [axis, entry] : llvm::enumerate(layout)) {
     SmallVector<AxisLayout, 4> choices;
-    bool open = !mesh.isTime(axis) &&
-                (ofTerms ? entry.isPartial() : !entry.isSplit());
+    bool open =
+        !mesh.isTime(axis) && (ofTerms ? entry.isPartial() : !entry.isSplit());
     choices.push_back(entry.isPartial() ? AxisLayout::broadcast() : entry);
     // More than this is not tried; the first choice stays.
     if (open && made.size() * (rank + 1) <= limit)
@@ -194,10 +194,10 @@ bool fits(const TensorPlace &place) {
 
 } // namespace
 
-FailureOr<TransferPlan>
-weir::compiler::planTransfer(const TensorPlace &source,
-                             const TensorPlace &target,
-                             RankedTensorType logical, const Cluster &cluster) {
+FailureOr<TransferPlan> weir::compiler::planTransfer(const TensorPlace &source,
+                                                     const TensorPlace &target,
+                                                     RankedTensorType logical,
+                                                     const Cluster &cluster) {
   if (!fits(source) || !fits(target) || cluster.levels.empty())
     return failure();
   for (const TensorPlace *place : {&source, &target})
@@ -244,8 +244,8 @@ weir::compiler::planTransfer(const TensorPlace &source,
         busiest = std::max(busiest, pieces.receivedBy(device));
       best.bytesTotal =
           best.before.bytesTotal + pieces.total + best.after.bytesTotal;
-      best.bytesMax = std::max(best.before.bytesMax,
-                               busiest + best.after.bytesMax);
+      best.bytesMax =
+          std::max(best.before.bytesMax, busiest + best.after.bytesMax);
       best.pieces = std::move(pieces.pieces);
     }
   }

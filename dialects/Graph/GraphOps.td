@@ -483,7 +483,8 @@ def Graph_PadOp : Graph_ComputeOp<"pad"> {
 // Scans and order
 //===----------------------------------------------------------------------===//
 
-def Graph_CumsumOp : Graph_ComputeOp<"cumsum"> {
+def Graph_CumsumOp : Graph_ComputeOp<"cumsum",
+    [DeclareOpInterfaceMethods<Graph_SplitProgramOpInterface>]> {
   let summary = "Sums of all elements up to each, along one dimension.";
   let description = [{
     `output[i] = sum over j <= i of input[j]`; with `exclusive` over `j < i`; with
@@ -616,15 +617,18 @@ def Graph_ScatterAddOp : Graph_ComputeOp<"scatter_add"> {
 //===----------------------------------------------------------------------===//
 
 def Graph_WindowOp : Graph_ComputeOp<"window"> {
-  let summary = "Each dimension of `dims` as its windows and the places in one.";
+  let summary = "The windows of some dimensions, and in front of these the places in one.";
   let description = [{
-    Dim `dims[i]` of the operand, of size X, becomes two dims `[O, K]`, whose element
-    `(o, k)` is element `o strides[i] + k dilations[i] - low[i]` of the dim, and
+    Dim `dims[i]` of the operand, of size X, becomes its windows, a dim of size O in
+    its place; the places in a window are a dim of size K of the result, those of
+    all `dims` one after the other in front of the first of these. Place `k` of
+    window `o` is element `o strides[i] + k dilations[i] - low[i]` of the dim, and
     `value` where that lies outside. The result's shape says O and K.
 
     ```mlir
-    %y = graph.window %x dims [1] strides [2] dilations [1] low [1] value 0.0
-        : (tensor<4x6xf32>) -> tensor<4x3x3xf32>
+    // [n, c, h, w] -> [n, c, k0, k1, o0, o1]
+    %y = graph.window %x dims [2, 3] strides [2, 2] dilations [1, 1] low [1, 1] value 0.0
+        : (tensor<4x3x8x8xf32>) -> tensor<4x3x3x3x4x4xf32>
     ```
 
     Constraints:
@@ -645,8 +649,8 @@ def Graph_FoldOp : Graph_ComputeOp<"fold"> {
   let summary = "Sums windows where they overlap: the transpose of `window` with value 0.";
   let description = [{
     ```mlir
-    %x = graph.fold %y dims [1] strides [2] dilations [1] low [1]
-        : (tensor<4x3x3xf32>) -> tensor<4x6xf32>
+    %x = graph.fold %y dims [2, 3] strides [2, 2] dilations [1, 1] low [1, 1]
+        : (tensor<4x3x3x3x4x4xf32>) -> tensor<4x3x8x8xf32>
     ```
   }];
   let arguments = (ins Weir_Tensor:$input, DenseI64ArrayAttr:$dims, DenseI64ArrayAttr:$strides,
@@ -659,7 +663,8 @@ def Graph_FoldOp : Graph_ComputeOp<"fold"> {
   let hasVerifier = 1;
 }
 
-def Graph_ConvOp : Graph_ComputeOp<"conv"> {
+def Graph_ConvOp : Graph_ComputeOp<"conv",
+    [DeclareOpInterfaceMethods<Graph_SplitProgramOpInterface>]> {
   let summary = "Convolution (cross-correlation) over any number of spatial dimensions.";
   let description = [{
     `input` is `[N, C, X...]`, `weight` `[M, C / groups, K...]`, `output` `[N, M, O...]`:

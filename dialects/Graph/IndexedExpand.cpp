@@ -214,14 +214,34 @@ Dim leadingOf(Dim dim, int64_t inner) {
 
 } // namespace
 
+namespace {
+
+/// For `window` and its transpose on a tensor of `rank` before: which dim of
+/// the form with each dim's `[O, K]` together is which dim of the windows.
+SmallVector<int64_t> togetherDims(int64_t rank, ArrayRef<int64_t> dims) {
+  SmallVector<int64_t> order;
+  int64_t next = 0, count = dims.size();
+  for (int64_t dim = 0; dim < rank; ++dim) {
+    order.push_back(count > 0 && dim >= dims[0] ? dim + count : dim);
+    if (next < count && dims[next] == dim)
+      order.push_back(dims[0] + next++);
+  }
+  return order;
+}
+
+} // namespace
+
 SmallVector<Value> WindowOp::expand(OpBuilder &builder, ValueRange operands) {
   Pieces p(getOperation(), builder);
   Value windows = operands[0];
+  SmallVector<int64_t> order =
+      togetherDims(typeOf(windows).getRank(), getDims());
   SmallVector<Cut> cuts;
   SmallVector<unsigned> dims;
   for (auto [i, dim] : llvm::enumerate(getDims())) {
     unsigned at = dim + i;
-    cuts.push_back({dimOf(getOutput(), at), dimOf(getOutput(), at + 1),
+    cuts.push_back({dimOf(getOutput(), order[at]),
+                    dimOf(getOutput(), order[at + 1]),
                     logicalSize(operands[0], dim), getStrides()[i],
                     getDilations()[i], getLow()[i]});
     dims.push_back(at);
@@ -230,20 +250,34 @@ SmallVector<Value> WindowOp::expand(OpBuilder &builder, ValueRange operands) {
   double value = getValue().convertToDouble();
   if (value != 0)
     windows = fillOutside(p, windows, cuts, dims, value);
-  if (windows == operands[0]) // of no dims
-    windows = p.elementwise(windows, getOutput().getType(),
-                            [](Body &, ValueRange a) { return a[0]; });
-  return {windows};
+  // A copy, not a view: what is multiplied by them wants matrices.
+  SmallVector<unsigned> from(order.begin(), order.end());
+  unsigned rank = order.size();
+  return {p.map1({windows}, {p.map(rank, from), p.identity(rank)},
+                 getOutput().getType(),
+                 [](Body &, ValueRange a) { return a[0]; })};
 }
 
 SmallVector<Value> FoldOp::expand(OpBuilder &builder, ValueRange operands) {
   Pieces p(getOperation(), builder);
-  Value folded = operands[0];
+  if (getDims().empty())
+    return {p.elementwise(operands[0], getOutput().getType(),
+                          [](Body &, ValueRange a) { return a[0]; })};
+  // The windows and places of each dim together.
+  SmallVector<int64_t> order =
+      togetherDims(typeOf(getOutput()).getRank(), getDims());
+  SmallVector<Dim> together;
+  for (int64_t dim : order)
+    together.push_back(dimOf(operands[0], dim));
+  Value folded = kernel::TransposeOp::create(
+      builder, getLoc(),
+      tensorOf(typeOf(operands[0]).getElementType(), together), operands[0],
+      order);
   // From the last dim, so that earlier ones stay where they are.
   for (size_t i = getDims().size(); i-- > 0;) {
     unsigned dim = getDims()[i], at = dim + i;
-    Cut cut{dimOf(operands[0], at),
-            dimOf(operands[0], at + 1),
+    Cut cut{together[at],
+            together[at + 1],
             logicalSize(getOutput(), dim),
             getStrides()[i],
             getDilations()[i],
@@ -259,9 +293,6 @@ SmallVector<Value> FoldOp::expand(OpBuilder &builder, ValueRange operands) {
                                         windowIndices(p, cut), folded, at,
                                         /*along=*/false);
   }
-  if (folded == operands[0])
-    folded = p.elementwise(folded, getOutput().getType(),
-                           [](Body &, ValueRange a) { return a[0]; });
   return {folded};
 }
 

@@ -120,7 +120,7 @@ SmallVector<Value> FoldOp::buildGradient(OpBuilder &builder, ArrayRef<Value> g,
 
 namespace {
 
-/// The windows of the spatial dims of `[N, C, X...]`, as `[N, C, (O, K)...]`.
+/// The windows of the spatial dims of `[N, C, X...]`: `[N, C, K..., O...]`.
 struct SpatialWindows {
   SpatialWindows(Build &b, Value input, ArrayRef<int64_t> window, Value output,
                  ArrayRef<int64_t> strides, ArrayRef<int64_t> dilations,
@@ -130,10 +130,12 @@ struct SpatialWindows {
                  Build::typeOf(input).getShape().take_front(2).end());
     for (auto [i, size] : llvm::enumerate(window)) {
       dims.push_back(2 + i);
-      outputDims.push_back(shape.size());
-      shape.push_back(Build::typeOf(output).getDimSize(2 + i));
       placeDims.push_back(shape.size());
       shape.push_back(size);
+    }
+    for (size_t i = 0; i < window.size(); ++i) {
+      outputDims.push_back(shape.size());
+      shape.push_back(Build::typeOf(output).getDimSize(2 + i));
     }
   }
 
@@ -200,27 +202,21 @@ SmallVector<Value> ConvOp::buildGradient(OpBuilder &builder, ArrayRef<Value> g,
   };
   SmallVector<int64_t> none, one = {1}, zero = {0};
   if (wanted[0]) {
-    // [g], n, o..., c, k... from the gradient [n, g, m, o...] and the weight
-    // [g, m, c, k...]; then as windows [n, g c, (o, k)...].
+    // [g], c, k..., n, o... from the weight [g, m, c, k...] and the gradient
+    // [n, g, m, o...]; then as windows [n, g c, k..., o...].
     Value spread =
-        grouped ? product(gradient, weight, one, zero, {2}, one)
-                : product(gradient, weight, none, none, one, zero);
-    int64_t first = grouped ? 1 : 0; // n
-    int64_t c = first + 1 + spatial;
-    SmallVector<int64_t> permutation = {first};
-    if (grouped)
-      permutation.push_back(0);
-    permutation.push_back(c);
-    for (int64_t i = 0; i < spatial; ++i) {
-      permutation.push_back(first + 1 + i);
-      permutation.push_back(c + 1 + i);
-    }
+        grouped ? product(weight, gradient, zero, one, one, {2})
+                : product(weight, gradient, none, none, zero, one);
+    int64_t c = grouped ? 1 : 0, n = c + 1 + spatial;
+    SmallVector<int64_t> permutation = {n};
+    llvm::append_range(permutation, range(0, n));
+    llvm::append_range(permutation, range(n + 1, spatial));
     gradients[0] = windows.fold(
         b.reshape(b.transpose(spread, permutation), windows.shape));
   }
   if (wanted[1]) {
     // [g], m, c, k... from the gradient [n, g, m, o...] and the windows
-    // [n, g, c, (o, k)...].
+    // [n, g, c, k..., o...].
     Value places = group(windows.unfold(0), 1);
     int64_t shift = grouped ? 1 : 0;
     SmallVector<int64_t> lhsContract = {0}, rhsContract = {0};

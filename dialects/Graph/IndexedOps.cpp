@@ -104,8 +104,8 @@ LogicalResult verifyNumbers(Operation *op, size_t count,
   return success();
 }
 
-/// Shapes of `window` and its transpose: `windows` has two dims for each of
-/// `dims` of `whole`.
+/// Shapes of `window` and its transpose: `windows` has one more dim for each of
+/// `dims` of `whole`, in front of the first of them.
 LogicalResult verifyWindows(Operation *op, Value whole,
                             StringRef windowsName, Value windows,
                             ArrayRef<int64_t> dims, ArrayRef<int64_t> strides,
@@ -129,13 +129,17 @@ LogicalResult verifyWindows(Operation *op, Value whole,
              << dims[i - 1] << " before " << dim;
   }
   SmallVector<int64_t> shape;
+  auto keepSize = [&] {
+    shape.push_back(typeOf(windows).getDimSize(shape.size()));
+  };
   for (int64_t dim = 0; dim < type.getRank(); ++dim) {
-    if (!llvm::is_contained(dims, dim)) {
+    if (!dims.empty() && dim == dims.front())
+      for (size_t i = 0; i < dims.size(); ++i)
+        keepSize();
+    if (llvm::is_contained(dims, dim))
+      keepSize();
+    else
       shape.push_back(type.getDimSize(dim));
-      continue;
-    }
-    shape.push_back(typeOf(windows).getDimSize(shape.size()));
-    shape.push_back(typeOf(windows).getDimSize(shape.size()));
   }
   return expectShape(op, windowsName, windows, shape);
 }

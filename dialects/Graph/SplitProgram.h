@@ -13,7 +13,8 @@ namespace weir::graph {
 struct ProgramMessage {
   enum class Kind { AllReduce, AllGather, Exchange };
   Kind kind = Kind::AllReduce;
-  /// Bytes of the whole tensor, before the program's axis splits it.
+  /// Bytes of the whole tensor, before the program's axis splits it; of an
+  /// all-gather what each rank gives.
   double bytes = 0;
   /// Sent once for each other coordinate of the axis, as in a ring.
   bool forEachOther = false;

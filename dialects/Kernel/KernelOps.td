@@ -124,9 +124,12 @@ def Kernel_RandomOp : Kernel_Op<"random", [Pure]> {
   let description = [{
     Counter: (low and high half of `index`, `step`, 0); key: (`siteKey`, `seed`).
     Returns the first word, as `weir::randomWord` (runtime/base/Philox.h) does.
+    With the unit attribute `of_launch` the key is a number into the launch's
+    `site_keys`, so that one kernel serves every site.
 
     ```mlir
     %w = kernel.random 12345 seed %s step %t index %i
+    %v = kernel.random 0 seed %s step %t index %i {of_launch}
     ```
   }];
   let arguments = (ins I32Attr:$siteKey, I32:$seed, I32:$step, I64:$index);
@@ -351,6 +354,9 @@ def Kernel_LaunchOp : Kernel_Op<"launch", [Pure, AttrSizedOperandSegments,
     %y = kernel.launch @ln(%x, %g : tensor<4x8xf32>, tensor<8xf32>) into (%d : tensor<4x8xf32>) site "h.0.ln_1"
         -> tensor<4x8xf32>
     ```
+
+    The attribute `site_keys`, an `array<i64>`, holds the keys of the random
+    numbers that the kernel draws `of_launch`.
 
     Constraints:
     - the kernel exists; inputs and destinations have its arguments' types

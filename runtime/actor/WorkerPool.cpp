@@ -1,39 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "runtime/actor/WorkerPool.h"
 
+#include "runtime/base/SignalsBlocked.h"
 #include "runtime/kernels/Team.h"
 
-#include <pthread.h>
-#include <signal.h>
-
 namespace weir::actor {
-namespace {
-
-/// While one lives, new threads have all signals blocked but those that a
-/// thread raises itself by a fault. What others ask of the process is not for a
-/// thread that computes: a handler on its stack meets code of libraries that
-/// does not expect one.
-class SignalsBlocked {
-public:
-  SignalsBlocked() {
-    sigset_t set;
-    sigfillset(&set);
-    for (int fault : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT})
-      sigdelset(&set, fault);
-    pthread_sigmask(SIG_BLOCK, &set, &before);
-  }
-  ~SignalsBlocked() { pthread_sigmask(SIG_SETMASK, &before, nullptr); }
-  SignalsBlocked(const SignalsBlocked &) = delete;
-  SignalsBlocked &operator=(const SignalsBlocked &) = delete;
-
-private:
-  sigset_t before;
-};
-
-} // namespace
 
 WorkerPool::WorkerPool(int workers) {
-  SignalsBlocked blocked; // inherited by the threads
+  // Inherited: for a signal the caller's threads are there.
+  SignalsBlocked blocked;
   threads.reserve(workers - 1);
   for (int worker = 1; worker < workers; ++worker)
     threads.emplace_back([this, worker] { serve(worker); });
@@ -68,6 +43,7 @@ void WorkerPool::run(const std::function<void(int)> &job) {
 }
 
 void WorkerPool::serve(int worker) {
+  SignalsBlocked blocked; // they are; so that no call asks again
   kernels::LibraryThreads single(1);
   uint64_t seen = 0;
   for (;;) {

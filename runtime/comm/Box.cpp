@@ -36,7 +36,10 @@ void copyElements(const Box &box, int64_t begin, int64_t end, const void *from,
 template <typename T, typename Op>
 void reduceElements(const Box &box, int64_t begin, int64_t end, DType type,
                     Combiner combiner, const void *const *sources,
-                    size_t numSources, void *to) {
+                    size_t numSources, void *to, bool readSoon) {
+  bool streaming =
+      !readSoon &&
+      (end - begin) * static_cast<int64_t>(sizeof(T)) >= streamingBytes;
   // As in reduceRow, the destination may be a source.
   constexpr int64_t block = 1024;
   alignas(64) T sums[block];
@@ -45,7 +48,7 @@ void reduceElements(const Box &box, int64_t begin, int64_t end, DType type,
               int64_t toStride) {
             if (fromStride == 1 && toStride == 1)
               return reduceRow(type, combiner, sources, numSources, source,
-                               count, static_cast<T *>(to) + target);
+                               count, static_cast<T *>(to) + target, streaming);
             for (int64_t done = 0; done < count; done += block) {
               int64_t size = std::min(block, count - done);
               for (size_t s = 0; s < numSources; ++s) {
@@ -60,22 +63,24 @@ void reduceElements(const Box &box, int64_t begin, int64_t end, DType type,
                 out[i * toStride] = sums[i];
             }
           });
+  if (streaming)
+    fenceRows();
 }
 
 template <typename T>
 void reduceWith(Combiner combiner, const Box &box, int64_t begin, int64_t end,
                 DType type, const void *const *sources, size_t numSources,
-                void *to) {
+                void *to, bool readSoon) {
   switch (combiner) {
   case Combiner::Sum:
     return reduceElements<T, SumOf>(box, begin, end, type, combiner, sources,
-                                    numSources, to);
+                                    numSources, to, readSoon);
   case Combiner::Max:
     return reduceElements<T, MaxOf>(box, begin, end, type, combiner, sources,
-                                    numSources, to);
+                                    numSources, to, readSoon);
   case Combiner::Min:
     return reduceElements<T, MinOf>(box, begin, end, type, combiner, sources,
-                                    numSources, to);
+                                    numSources, to, readSoon);
   }
 }
 
@@ -132,12 +137,13 @@ void copyBox(const Box &box, int64_t begin, int64_t end, int64_t elementBytes,
 
 void reduceBox(const Box &box, int64_t begin, int64_t end, DType type,
                Combiner combiner, const void *const *sources, size_t numSources,
-               void *to) {
+               void *to, bool readSoon) {
   if (type == DType::F32)
-    reduceWith<float>(combiner, box, begin, end, type, sources, numSources, to);
+    reduceWith<float>(combiner, box, begin, end, type, sources, numSources, to,
+                      readSoon);
   else
     reduceWith<int32_t>(combiner, box, begin, end, type, sources, numSources,
-                        to);
+                        to, readSoon);
 }
 
 bool canReduce(DType type) { return type == DType::F32 || type == DType::I32; }

@@ -82,10 +82,10 @@ inline void copyBox(const Box &box, int64_t elementBytes, const void *from,
 
 /// Combines elements [begin, end) of the box at each of `sources`, in their
 /// order, into the destination, which may be one of the sources. f32 and i32
-/// only (canReduce).
+/// only (canReduce). Much of it goes around the caches unless it is `readSoon`.
 void reduceBox(const Box &box, int64_t begin, int64_t end, plan::DType type,
                plan::Combiner combiner, const void *const *sources,
-               size_t numSources, void *to);
+               size_t numSources, void *to, bool readSoon);
 bool canReduce(plan::DType type);
 
 } // namespace weir::comm

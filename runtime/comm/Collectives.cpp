@@ -293,7 +293,9 @@ void Collectives::run(const Action &action, int64_t rank, int microBatch,
     for (size_t i = 0; i < count; ++i)
       sources[i] = published(group[members ? (*members)[i] : i]).in;
     reduceBox(box, begin, end, collective.dtype, collective.combiner,
-              sources.data(), count, out);
+              sources.data(), count, out,
+              // The peers read an all-reduce's chunk next.
+              /*readSoon=*/action.phase == Action::Phase::Reduce);
   };
 
   switch (action.phase) {

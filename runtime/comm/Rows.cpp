@@ -136,7 +136,8 @@ void copyRow(void *to, const void *from, int64_t bytes, bool streaming) {
 }
 
 void reduceRow(DType type, Combiner combiner, const void *const *sources,
-               size_t numSources, int64_t offset, int64_t count, void *to) {
+               size_t numSources, int64_t offset, int64_t count, void *to,
+               bool streaming) {
   constexpr int64_t elementBytes = 4;
   auto source = [&](size_t i, int64_t done) {
     return static_cast<const char *>(sources[i]) +
@@ -144,10 +145,10 @@ void reduceRow(DType type, Combiner combiner, const void *const *sources,
   };
   if (numSources == 1) {
     if (to != source(0, 0))
-      std::memcpy(to, source(0, 0), count * elementBytes);
+      copyRow(to, source(0, 0), count * elementBytes, streaming);
     return;
   }
-  if (numSources == 2)
+  if (numSources == 2 && !streaming)
     return kernels.combine(type, combiner, source(0, 0), source(1, 0), to,
                            count);
   // Partial results gather in a block that stays in the first-level cache: the
@@ -156,14 +157,16 @@ void reduceRow(DType type, Combiner combiner, const void *const *sources,
   alignas(64) char partial[block * elementBytes];
   for (int64_t done = 0; done < count; done += block) {
     int64_t size = std::min(block, count - done);
-    kernels.combine(type, combiner, source(0, done), source(1, done), partial,
-                    size);
-    for (size_t i = 2; i < numSources; ++i)
-      kernels.combine(type, combiner, partial, source(i, done),
-                      i + 1 < numSources
-                          ? partial
-                          : static_cast<char *>(to) + done * elementBytes,
-                      size);
+    char *out = static_cast<char *>(to) + done * elementBytes;
+    const void *sum = source(0, done);
+    for (size_t i = 1; i < numSources; ++i) {
+      bool last = i + 1 == numSources && !streaming;
+      kernels.combine(type, combiner, sum, source(i, done),
+                      last ? out : partial, size);
+      sum = partial;
+    }
+    if (streaming)
+      copyRow(out, partial, size * elementBytes, true);
   }
 }
 

@@ -24,9 +24,10 @@ void copyRow(void *to, const void *from, int64_t bytes, bool streaming);
 
 /// Combines `count` elements, `offset` elements behind each of `sources`, in
 /// their order, into `to`, which may be one of them. f32 and i32 only.
+/// Streaming as in copyRow.
 void reduceRow(plan::DType type, plan::Combiner combiner,
                const void *const *sources, size_t numSources, int64_t offset,
-               int64_t count, void *to);
+               int64_t count, void *to, bool streaming);
 
 /// One application of a combiner. Integers wrap around, as they do in generated
 /// code; NaN wins from either side, for a broken value must not vanish in a

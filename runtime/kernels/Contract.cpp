@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "runtime/kernels/Contract.h"
 
+#include "runtime/base/SignalsBlocked.h"
 #include "runtime/kernels/Gemm.h"
 #include "runtime/kernels/Team.h"
 
@@ -286,6 +287,7 @@ bool teamGemm(int64_t m, int64_t n, int64_t k, const MatrixRef &a,
     int64_t n1 = boundary(n, column + 1, columnParts);
     if (m0 == m1 || n0 == n1)
       return;
+    SignalsBlocked blocked;
     if (!gemm(m1 - m0, n1 - n0, k, from(a, m0, 0), from(b, 0, n0), beta,
               c + m0 * leadingC + n0, leadingC))
       ok = false;
@@ -389,6 +391,7 @@ bool contract(const Contract &contract, const int64_t *extents, const float *a,
                 product.work() * static_cast<double>(count) >= dividedWork;
   std::atomic<bool> ok{true};
   auto runRange = [&](Range range, int teamOfOne, float *own) {
+    SignalsBlocked blocked;
     for (int64_t i = range.begin; i < range.end && ok; ++i) {
       int64_t offsetA = 0, offsetB = 0, offsetC = 0;
       locate(product.outer, i, offsetA, offsetB, offsetC);

@@ -16,7 +16,7 @@ struct MatrixRef {
 
 /// C = A B + beta C with A of m x k, B of k x n and row-major C of m x n, on
 /// this thread alone. beta is 0 (C may hold anything before) or 1. False where
-/// the library fails.
+/// the library fails. Call it with signals blocked (SignalsBlocked.h).
 bool gemm(int64_t m, int64_t n, int64_t k, const MatrixRef &a,
           const MatrixRef &b, float beta, float *c, int64_t leadingC);
 

@@ -176,7 +176,8 @@ TEST_P(Page, ShowsWhatIsSo) {
 
 INSTANTIATE_TEST_SUITE_P(
     Docs, Page,
-    ::testing::Values("getting-started.md", "build-a-model.md", "embed.md"),
+    ::testing::Values("getting-started.md", "build-a-model.md", "embed.md",
+                      "parallelism.md"),
     [](const ::testing::TestParamInfo<const char *> &info) {
       std::string name;
       for (char c : std::string(info.param))

@@ -44,3 +44,42 @@ module attributes {dist.mesh = #dist.mesh<x=2, y=2>} {
     graph.return %4 : tensor<5xf32, #dist.layout<[B, B]>>
   }
 }
+
+// -----
+
+// Shards that change places: no named collective moves just what is lacking.
+// CHECK-LABEL: graph.entry @exchange
+// CHECK: dist.local_slice {{.*}}axes = array<i64: 0>
+// CHECK: dist.exchange {{.*}} {axes = array<i64: 0, 1>{{.*}} : (tensor<512x1024xf32, #dist.shard<[1024:0, 1024]>>) -> tensor<512x1024xf32, #dist.shard<[1024:1, 1024]>>
+// CHECK: dist.exchange {{.*}} {axes = array<i64: 0, 1>{{.*}} -> tensor<512x512xf32, #dist.shard<[1024:1, 1024:0]>>
+// CHECK-NOT: dist.exchange
+module attributes {dist.mesh = #dist.mesh<x=2, y=2>} {
+  graph.entry @exchange(%a: tensor<1024x1024xf32, #dist.layout<[B, B]>> {graph.input = "a", dist.layout = #dist.layout<[B, B]>})
+      -> (tensor<1024x1024xf32, #dist.layout<[B, B]>> {graph.output = "e", dist.layout = #dist.layout<[B, B]>}) {
+    %0 = dist.reshard %a [B, B] to [S(0), B] : (tensor<1024x1024xf32, #dist.layout<[B, B]>>) -> tensor<1024x1024xf32, #dist.layout<[S(0), B]>>
+    %1 = dist.reshard %0 [S(0), B] to [B, S(0)] : (tensor<1024x1024xf32, #dist.layout<[S(0), B]>>) -> tensor<1024x1024xf32, #dist.layout<[B, S(0)]>>
+    %2 = graph.neg %1 : tensor<1024x1024xf32, #dist.layout<[B, S(0)]>>
+    %3 = dist.reshard %a [B, B] to [S(0), S(1)] : (tensor<1024x1024xf32, #dist.layout<[B, B]>>) -> tensor<1024x1024xf32, #dist.layout<[S(0), S(1)]>>
+    %4 = dist.reshard %3 [S(0), S(1)] to [S(1), S(0)] : (tensor<1024x1024xf32, #dist.layout<[S(0), S(1)]>>) -> tensor<1024x1024xf32, #dist.layout<[S(1), S(0)]>>
+    %5 = graph.neg %4 : tensor<1024x1024xf32, #dist.layout<[S(1), S(0)]>>
+    graph.return %a : tensor<1024x1024xf32, #dist.layout<[B, B]>>
+  }
+}
+
+// -----
+
+// What is split over nodes and whole within: on nodes whose devices have fast
+// links every device fetches its part from the other nodes and then the rest
+// from its neighbours.
+// CHECK-LABEL: graph.entry @by_parts
+// CHECK: dist.local_slice {{.*}}axes = array<i64: 0>
+// CHECK: dist.local_slice {{.*}}axes = array<i64: 1>
+// CHECK: dist.all_gather {{.*}}axes = array<i64: 0, 1>
+module attributes {dist.mesh = #dist.mesh<node=2, gpu=4>, dist.cluster = "{\"name\": \"two nodes\", \"devices\": 8, \"memory\": 8e10, \"memory_bandwidth\": 3e12, \"flops\": {\"f32\": 6e13}, \"levels\": [{\"name\": \"nvlink\", \"size\": 4, \"latency\": 3e-6, \"bandwidth\": 4e11}, {\"name\": \"network\", \"size\": 2, \"latency\": 1e-5, \"bandwidth\": 2e10}]}"} {
+  graph.entry @by_parts(%a: tensor<1024x1024xf32, #dist.layout<[B, B]>> {graph.input = "a", dist.layout = #dist.layout<[B, B]>})
+      -> (tensor<1024x1024xf32, #dist.layout<[B, B]>> {graph.output = "e", dist.layout = #dist.layout<[B, B]>}) {
+    %0 = dist.reshard %a [B, B] to [S(0), B] : (tensor<1024x1024xf32, #dist.layout<[B, B]>>) -> tensor<1024x1024xf32, #dist.layout<[S(0), B]>>
+    %1 = dist.reshard %0 [S(0), B] to [B, B] : (tensor<1024x1024xf32, #dist.layout<[S(0), B]>>) -> tensor<1024x1024xf32, #dist.layout<[B, B]>>
+    graph.return %1 : tensor<1024x1024xf32, #dist.layout<[B, B]>>
+  }
+}

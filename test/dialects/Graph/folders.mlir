@@ -144,3 +144,12 @@ func.func @encodings(%x: tensor<4xf32, #dist.layout<[B]>>) -> tensor<4xf32> {
   %0 = graph.add %x, %zero : (tensor<4xf32, #dist.layout<[B]>>, tensor<4xf32>) -> tensor<4xf32>
   return %0 : tensor<4xf32>
 }
+
+// A product of equal elements is a power: unlike an extreme it does not fold.
+// CHECK-LABEL: graph.entry @product(
+graph.entry @product() -> (tensor<f32> {graph.output = "y"}) {
+  %0 = graph.constant dense<2.0> : tensor<3xf32>
+  // CHECK: graph.reduce prod
+  %1 = graph.reduce prod %0 [0] : (tensor<3xf32>) -> tensor<f32>
+  graph.return %1 : tensor<f32>
+}

@@ -725,3 +725,163 @@ func.func @f(%p: tensor<4xf32>, %m: tensor<5xf32>, %s: tensor<f32>, %a: tensor<i
   %0:2 = graph.sgd %p, %m, %p, %s, %s, %s, %s, %a site "s" : (tensor<4xf32>, tensor<5xf32>, tensor<4xf32>, tensor<f32>, tensor<f32>, tensor<f32>, tensor<f32>, tensor<i1>) -> (tensor<4xf32>, tensor<5xf32>)
   return
 }
+
+// -----
+
+graph.entry @e(%x: tensor<4x6xf32> {graph.input = "x"}) {
+  // expected-error @+1 {{expects 'low' to have 2 entries, one for each dim, got 1}}
+  %y = graph.pad %x low [0] value 0.0 : (tensor<4x6xf32>) -> tensor<4x6xf32>
+  graph.return
+}
+
+// -----
+
+graph.entry @e(%x: tensor<4x6xf32> {graph.input = "x"}) {
+  // expected-error @+1 {{expects 'low' that is not negative, got -1 for dim 1}}
+  %y = graph.pad %x low [0, -1] value 0.0 : (tensor<4x6xf32>) -> tensor<4x6xf32>
+  graph.return
+}
+
+// -----
+
+graph.entry @e(%x: tensor<4x6xf32> {graph.input = "x"}) {
+  // expected-error @+1 {{expects dim 1 of the result to hold 1 + 6 elements, got 6}}
+  %y = graph.pad %x low [0, 1] value 0.0 : (tensor<4x6xf32>) -> tensor<4x6xf32>
+  graph.return
+}
+
+// -----
+
+graph.entry @e(%x: tensor<4x6xf32> {graph.input = "x"}) {
+  // expected-error @+1 {{expects 'dim' to be a dimension of a rank-2 tensor, got 2}}
+  %y = graph.cumsum %x dim 2 : (tensor<4x6xf32>) -> tensor<4x6xf32>
+  graph.return
+}
+
+// -----
+
+graph.entry @e(%x: tensor<4x6xf32> {graph.input = "x"}) {
+  // expected-error @+1 {{expects 'output' of shape [4, 6], got [4, 5]}}
+  %y = graph.cumsum %x dim 1 : (tensor<4x6xf32>) -> tensor<4x5xf32>
+  graph.return
+}
+
+// -----
+
+graph.entry @e(%x: tensor<4xi1> {graph.input = "x"}) {
+  // expected-error @+1 {{expects 'input' of an integer element type, got 'i1'}}
+  %y = graph.cumprod %x dim 0 : (tensor<4xi1>) -> tensor<4xi1>
+  graph.return
+}
+
+// -----
+
+graph.entry @e(%x: tensor<4x6xf32> {graph.input = "x"}) {
+  // expected-error @+1 {{expects 'indices' of an integer element type, got 'f32'}}
+  %y, %z = graph.sort %x dim 1 : (tensor<4x6xf32>) -> (tensor<4x6xf32>, tensor<4x6xf32>)
+  graph.return
+}
+
+// -----
+
+graph.entry @e(%x: tensor<4x6xf32> {graph.input = "x"}) {
+  // expected-error @+1 {{expects 'values' of shape [4, 6], got [4, 2]}}
+  %y, %z = graph.sort %x dim 1 : (tensor<4x6xf32>) -> (tensor<4x2xf32>, tensor<4x2xi32>)
+  graph.return
+}
+
+// -----
+
+graph.entry @e(%x: tensor<4x6xf32> {graph.input = "x"}) {
+  // expected-error @+1 {{expects at most 6 values, as the operand has in dim 1, got 7}}
+  %y, %z = graph.top_k %x dim 1 : (tensor<4x6xf32>) -> (tensor<4x7xf32>, tensor<4x7xi32>)
+  graph.return
+}
+
+// -----
+
+graph.entry @e(%x: tensor<4x6xf32> {graph.input = "x"}, %i: tensor<3xi32> {graph.input = "i"}) {
+  // expected-error @+1 {{expects 'output' of shape [4, 3], got [3, 4]}}
+  %y = graph.take %x, %i dim 1 : (tensor<4x6xf32>, tensor<3xi32>) -> tensor<3x4xf32>
+  graph.return
+}
+
+// -----
+
+graph.entry @e(%x: tensor<4x6xf32> {graph.input = "x"}, %i: tensor<3xi32> {graph.input = "i"}) {
+  // expected-error @+1 {{expects 'indices' of rank 2, got 'tensor<3xi32>'}}
+  %y = graph.take_along %x, %i dim 1 : (tensor<4x6xf32>, tensor<3xi32>) -> tensor<4x3xf32>
+  graph.return
+}
+
+// -----
+
+graph.entry @e(%x: tensor<4x6xf32> {graph.input = "x"}, %i: tensor<3xi32> {graph.input = "i"}) {
+  // expected-error @+1 {{expects 'updates' of shape [4, 3], got [4, 6]}}
+  %y = graph.scatter_add %i, %x dim 1 : (tensor<3xi32>, tensor<4x6xf32>) -> tensor<4x9xf32>
+  graph.return
+}
+
+// -----
+
+graph.entry @e(%x: tensor<4x6xf32> {graph.input = "x"}) {
+  // expected-error @+1 {{expects 'strides' to be at least 1, got 0}}
+  %y = graph.window %x dims [1] strides [0] dilations [1] low [0] value 0.0 : (tensor<4x6xf32>) -> tensor<4x3x2xf32>
+  graph.return
+}
+
+// -----
+
+graph.entry @e(%x: tensor<4x6xf32> {graph.input = "x"}) {
+  // expected-error @+1 {{expects 'dims' to increase strictly, got 1 before 0}}
+  %y = graph.window %x dims [1, 0] strides [1, 1] dilations [1, 1] low [0, 0] value 0.0 : (tensor<4x6xf32>) -> tensor<4x1x6x1xf32>
+  graph.return
+}
+
+// -----
+
+graph.entry @e(%x: tensor<4x6xf32> {graph.input = "x"}) {
+  // expected-error @+1 {{expects 'input' of rank 3, got 'tensor<4x6xf32>'}}
+  %y = graph.fold %x dims [0] strides [1] dilations [1] low [0] : (tensor<4x6xf32>) -> tensor<4x6xf32>
+  graph.return
+}
+
+// -----
+
+graph.entry @e(%a: tensor<2x4x8xf32> {graph.input = "a"}, %w: tensor<6x2x3xf32> {graph.input = "w"}) {
+  // expected-error @+1 {{expects 'weight' for 4 / 1 channels of a group, got 2}}
+  %y = graph.conv %a, %w strides [1] dilations [1] low [1] high [1] groups 1 : (tensor<2x4x8xf32>, tensor<6x2x3xf32>) -> tensor<2x6x8xf32>
+  graph.return
+}
+
+// -----
+
+graph.entry @e(%a: tensor<2x4x8xf32> {graph.input = "a"}, %w: tensor<6x2x3xf32> {graph.input = "w"}) {
+  // expected-error @+1 {{expects spatial dim 0 of the result of size 8, got 6}}
+  %y = graph.conv %a, %w strides [1] dilations [1] low [1] high [1] groups 2 : (tensor<2x4x8xf32>, tensor<6x2x3xf32>) -> tensor<2x6x6xf32>
+  graph.return
+}
+
+// -----
+
+graph.entry @e(%a: tensor<2x4x8xf32> {graph.input = "a"}, %w: tensor<6x2x3xf32> {graph.input = "w"}) {
+  // expected-error @+1 {{expects 'strides' to have 1 entries, got 2}}
+  %y = graph.conv %a, %w strides [1, 1] dilations [1] low [1] high [1] groups 2 : (tensor<2x4x8xf32>, tensor<6x2x3xf32>) -> tensor<2x6x8xf32>
+  graph.return
+}
+
+// -----
+
+graph.entry @e(%a: tensor<2x4x8xf32> {graph.input = "a"}) {
+  // expected-error @+1 {{expects 'exclude_padding' of a mean, got it with 'max'}}
+  %y = graph.pool max %a window [2] strides [2] dilations [1] low [0] high [0] exclude_padding : (tensor<2x4x8xf32>) -> tensor<2x4x4xf32>
+  graph.return
+}
+
+// -----
+
+graph.entry @e(%a: tensor<2x4x8xf32> {graph.input = "a"}) {
+  // expected-error @+1 {{expects padding of at most half a window in spatial dim 0, got 2 and 0}}
+  %y = graph.pool sum %a window [2] strides [2] dilations [1] low [2] high [0] : (tensor<2x4x8xf32>) -> tensor<2x4x5xf32>
+  graph.return
+}

@@ -598,3 +598,29 @@ func.func @f(%x: tensor<4x16xf32>) {
   %0 = kernel.fill 0.0 into %x : tensor<4x16xf32> -> tensor<4xf32>
   return
 }
+
+// -----
+
+kernel.func @f ins(%x: tensor<4x6xf32> strides [6, 1]) outs(%d: tensor<4x6xf32> strides [6, 1]) chunks 1 {
+  // expected-error @+1 {{expects the combiner 'sum' or 'prod', got 'max'}}
+  %0 = kernel.scan max %x dim 1 : (tensor<4x6xf32>) -> tensor<4x6xf32>
+  kernel.yield %0 : tensor<4x6xf32>
+}
+
+// -----
+
+kernel.func @f ins(%x: tensor<4x6xf32> strides [6, 1], %i: tensor<3xi32> strides [1])
+    outs(%d: tensor<4x3xf32> strides [3, 1]) chunks 1 {
+  // expected-error @+1 {{expects 'dim' to be a dimension of a rank-2 tensor, got -1}}
+  %0 = kernel.take %x, %i dim -1 : (tensor<4x6xf32>, tensor<3xi32>) -> tensor<4x3xf32>
+  kernel.yield %0 : tensor<4x3xf32>
+}
+
+// -----
+
+kernel.func @f ins(%x: tensor<4x3xi1> strides [3, 1], %i: tensor<3xi32> strides [1])
+    outs(%d: tensor<4x6xi1> strides [6, 1]) chunks 1 {
+  // expected-error @+1 {{expects 'updates' of an integer element type, got 'i1'}}
+  %0 = kernel.put_add %i, %x dim 1 : (tensor<3xi32>, tensor<4x3xi1>) -> tensor<4x6xi1>
+  kernel.yield %0 : tensor<4x6xi1>
+}

@@ -191,29 +191,34 @@ std::vector<OpCase> indexedOpCases() {
       // Windows.
       {"window",
        "window %a0 dims [1] strides [2] dilations [1] low [1] value 0.0 : "
-       "(tensor<3x7xf32>) -> tensor<3x4x3xf32>",
+       "(tensor<3x7xf32>) -> tensor<3x3x4xf32>",
        {{"tensor<3x7xf32>", normal()}},
-       {"tensor<3x4x3xf32>"}},
+       {"tensor<3x3x4xf32>"}},
       {"window_two",
        "window %a0 dims [0, 2] strides [1, 2] dilations [2, 1] low [2, 0] "
-       "value -0.5 : (tensor<5x2x7xf32>) -> tensor<4x3x2x3x3xf32>",
+       "value -0.5 : (tensor<5x2x7xf32>) -> tensor<3x2x4x2x3xf32>",
        {{"tensor<5x2x7xf32>", normal()}},
-       {"tensor<4x3x2x3x3xf32>"}},
+       {"tensor<3x2x4x2x3xf32>"}},
       {"window_tiles",
        "window %a0 dims [1] strides [3] dilations [1] low [0] value 1.0 : "
-       "(tensor<2x6xf32>) -> tensor<2x2x3xf32>",
+       "(tensor<2x6xf32>) -> tensor<2x3x2xf32>",
        {{"tensor<2x6xf32>", normal()}},
-       {"tensor<2x2x3xf32>"}},
+       {"tensor<2x3x2xf32>"}},
       {"fold",
        "fold %a0 dims [1] strides [2] dilations [1] low [1] : "
-       "(tensor<3x4x3xf32>) -> tensor<3x7xf32>",
-       {{"tensor<3x4x3xf32>", normal()}},
+       "(tensor<3x3x4xf32>) -> tensor<3x7xf32>",
+       {{"tensor<3x3x4xf32>", normal()}},
        {"tensor<3x7xf32>"}},
       {"fold_two",
        "fold %a0 dims [0, 2] strides [1, 2] dilations [2, 1] low [2, 0] : "
-       "(tensor<4x3x2x3x3xf32>) -> tensor<5x2x7xf32>",
-       {{"tensor<4x3x2x3x3xf32>", normal()}},
+       "(tensor<3x2x4x2x3xf32>) -> tensor<5x2x7xf32>",
+       {{"tensor<3x2x4x2x3xf32>", normal()}},
        {"tensor<5x2x7xf32>"}},
+      {"fold_tiles",
+       "fold %a0 dims [1, 2] strides [3, 2] dilations [1, 1] low [0, 0] : "
+       "(tensor<2x3x2x2x4xf32>) -> tensor<2x6x8xf32>",
+       {{"tensor<2x3x2x2x4xf32>", normal()}},
+       {"tensor<2x6x8xf32>"}},
 
       // Convolutions.
       {"conv",

@@ -158,16 +158,30 @@ void checkKernel(kernel::FuncOp func, const CompiledModule &compiled,
   std::vector<int64_t> scalars;
   for (Attribute attr : func->getAttrOfType<ArrayAttr>(scalarsAttrName)) {
     ArrayRef<int64_t> values = cast<DenseI64ArrayAttr>(attr).asArrayRef();
-    int64_t extent = values.front(), offset = 0;
-    for (int64_t axis : values.drop_front().drop_back()) {
-      int64_t parts = point.mesh.getSizes()[axis], at = point.coordinates[axis];
+    int64_t size = values[0], unit = values[1], shift = values[2];
+    ArrayRef<int64_t> axes = values.drop_front(3).drop_back();
+    // The shard of the coordinate `shift` places on, in runs of `unit`.
+    int64_t places = 1, number = 0;
+    for (int64_t axis : axes) {
+      places *= point.mesh.getSizes()[axis];
+      number = number * point.mesh.getSizes()[axis] + point.coordinates[axis];
+    }
+    number = (number + shift) % places;
+    int64_t extent = size / unit, offset = 0;
+    for (int64_t axis : axes) {
+      int64_t parts = point.mesh.getSizes()[axis];
+      places /= parts;
+      int64_t at = number / places % parts;
       int64_t quotient = extent / parts, remainder = extent % parts;
       offset += at * quotient + std::min(at, remainder);
       extent = quotient + (at < remainder ? 1 : 0);
     }
-    scalars.push_back(values.back() == static_cast<int64_t>(ScalarKind::Extent)
-                          ? extent
-                          : offset);
+    extent *= unit;
+    offset *= unit;
+    // A site key is its number here, as the interpreter takes it.
+    scalars.push_back(values.back() == static_cast<int64_t>(ScalarKind::Offset)
+                          ? offset
+                          : extent);
   }
   std::vector<std::vector<char>> before;
   for (Argument &argument : arguments)

@@ -115,19 +115,19 @@ void expectLinear(const Work &one, const Work &two, const Work &four) {
 
 TEST_F(ScaleTest, OneDeviceIsLinearInLayers) {
   std::string how = R"(, "batch": 8)";
-  expectLinear(measure(12, how), measure(24, how), measure(48, how));
+  expectLinear(measure(8, how), measure(16, how), measure(32, how));
 }
 
 TEST_F(ScaleTest, AMeshWithMicroBatchesIsLinearInLayers) {
   std::string how = R"(, "batch": 8, "mesh": "dp=2,tp=2", "micro_batches": 2,
       "strategy": {"dp": "data", "tp": "megatron"})";
-  expectLinear(measure(12, how), measure(24, how), measure(48, how));
+  expectLinear(measure(8, how), measure(16, how), measure(32, how));
 }
 
 TEST_F(ScaleTest, ShardedParametersAreLinearInLayers) {
   std::string how = R"(, "batch": 8, "mesh": "dp=2,tp=2", "micro_batches": 2,
       "strategy": {"dp": "zero3", "tp": "megatron-sp"})";
-  expectLinear(measure(12, how), measure(24, how), measure(48, how));
+  expectLinear(measure(8, how), measure(16, how), measure(32, how));
 }
 
 TEST_F(ScaleTest, DropoutSitesAreLinearInLayers) {

@@ -82,6 +82,14 @@ bool SearchedModel::compile(std::vector<std::pair<std::string, int64_t>> mesh,
   return succeeded(manager.run(module));
 }
 
+void SearchedModel::give(const std::string &variable,
+                         const std::string &layout) {
+  auto op = SymbolTable(*impl->module).lookup<graph::VariableOp>(variable);
+  op->setAttr(dist::DistDialect::getLayoutAttrName(),
+              dist::parseLayout(layout, &impl->context,
+                                [&] { return op.emitError(); }));
+}
+
 std::string SearchedModel::layoutOf(const std::string &variable) {
   auto op = SymbolTable(*impl->module).lookup<graph::VariableOp>(variable);
   auto layout = op ? op->getAttrOfType<dist::LayoutAttr>(
@@ -92,6 +100,19 @@ std::string SearchedModel::layoutOf(const std::string &variable) {
   if (layout)
     dist::printLayoutEntries(os, layout);
   return out;
+}
+
+int SearchedModel::countOps(const std::string &name, int64_t minElements,
+                            const std::string &entry) {
+  int ops = 0;
+  auto op = SymbolTable(*impl->module).lookup<graph::EntryOp>(entry);
+  op.walk([&](Operation *inner) {
+    ops += inner->getName().getStringRef() == name &&
+           llvm::any_of(inner->getResultTypes(), [&](Type type) {
+             return cast<RankedTensorType>(type).getNumElements() >= minElements;
+           });
+  });
+  return ops;
 }
 
 int SearchedModel::count(const std::string &name, int64_t minElements,

@@ -10,12 +10,6 @@
 
 namespace weir::compiler::test {
 
-/// A collective that the shard phase made.
-struct Collective {
-  std::string name; // "dist.all_reduce"
-  int64_t elements; // of its result on a rank
-};
-
 /// A model through the phases graph, plan and shard with all axes searched.
 class SearchedModel {
 public:
@@ -36,11 +30,16 @@ public:
   /// Diagnostics so far.
   const std::string &errors() const;
 
+  /// Gives a variable a layout before `compile`: "[S(0), B]".
+  void give(const std::string &variable, const std::string &layout);
   /// "[S(0), B]".
   std::string layoutOf(const std::string &variable);
-  /// Number of collectives of a kind of at least so many elements, in `entry`.
+  /// Tensors that collectives of a kind make of at least so many elements, in
+  /// `entry`; one op may take several together (`countOps`).
   int count(const std::string &name, int64_t minElements = 0,
             const std::string &entry = "train");
+  int countOps(const std::string &name, int64_t minElements = 0,
+               const std::string &entry = "train");
   std::string text();
   /// A key of the search's report.
   double report(const std::string &key, const std::string &entry = "train");

@@ -5,7 +5,6 @@
 
 #include <chrono>
 #include <cmath>
-#include <csignal>
 #include <cstring>
 #include <thread>
 
@@ -476,21 +475,6 @@ TEST(CheckedMode, ValuesThatNobodyWroteShow) {
   float result = 0;
   ASSERT_TRUE(Runner(b.plan, 1, options).run({}, {&result}).ok());
   EXPECT_TRUE(std::isnan(result));
-}
-
-// A signal of the process must not find a thread that computes; faults must.
-TEST(WorkerPool, ThreadsHaveSignalsBlocked) {
-  WorkerPool pool(2);
-  sigset_t masks[2];
-  pool.run([&](int worker) {
-    pthread_sigmask(SIG_BLOCK, nullptr, &masks[worker]);
-  });
-  for (int signal : {SIGINT, SIGTERM, SIGALRM, SIGCHLD, SIGUSR1}) {
-    EXPECT_EQ(sigismember(&masks[0], signal), 0) << signal;
-    EXPECT_EQ(sigismember(&masks[1], signal), 1) << signal;
-  }
-  for (int fault : {SIGSEGV, SIGFPE})
-    EXPECT_EQ(sigismember(&masks[1], fault), 0) << fault;
 }
 
 TEST(Executor, MissingKernelsAreNamedAtLoad) {

@@ -191,6 +191,12 @@ TEST(Plan, VerifierFindsWhatIsWrong) {
        "cannot run over the micro-batch axis"},
       {[&](Plan &p) { entry(p).collectives[0].dims[0].outAxes = {0}; },
        "an all-reduce keeps its layout"},
+      {[&](Plan &p) {
+         entry(p).collectives[0].op = Collective::Op::Exchange;
+         entry(p).collectives[0].axes = {0};
+         entry(p).collectives[0].dims[0].outAxes = {1};
+       },
+       "but not over that axis"},
       {[&](Plan &p) { entry(p).collectives[0].dims[0].inStride = 2; },
        "reaches beyond buffer 'sum'"},
       {[&](Plan &p) { entry(p).actors[0].actions.clear(); }, "has no actions"},

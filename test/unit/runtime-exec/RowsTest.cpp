@@ -44,7 +44,8 @@ TEST(Rows, CopiesEveryByteAndNoOther) {
 
 template <typename T, typename Op>
 void expectReduced(DType type, Combiner combiner, size_t numSources,
-                   int64_t count, int64_t offset, int into, const Op &op) {
+                   int64_t count, int64_t offset, int into, bool streaming,
+                   const Op &op) {
   std::vector<std::vector<T>> sources(numSources);
   Random random(numSources * 1000 + count);
   std::vector<const void *> pointers;
@@ -65,7 +66,9 @@ void expectReduced(DType type, Combiner combiner, size_t numSources,
     want[i] = sum;
   }
   T *to = into < 0 ? fresh.data() : sources[into].data() + offset;
-  reduceRow(type, combiner, pointers.data(), numSources, offset, count, to);
+  reduceRow(type, combiner, pointers.data(), numSources, offset, count, to,
+            streaming);
+  fenceRows();
   ASSERT_EQ(std::memcmp(to, want.data(), count * sizeof(T)), 0)
       << numSources << " sources, " << count << " elements, into " << into;
 }
@@ -84,16 +87,18 @@ TEST(Rows, ReducesInOrderAndInPlace) {
           return x < y || x != x ? x : y;
         };
         auto sum = [](auto x, auto y) { return x + y; };
-        expectReduced<float>(DType::F32, Combiner::Sum, numSources, count, 3,
-                             into, sum);
-        expectReduced<float>(DType::F32, Combiner::Max, numSources, count, 0,
-                             into, maximum);
-        expectReduced<float>(DType::F32, Combiner::Min, numSources, count, 1,
-                             into, minimum);
-        expectReduced<int32_t>(DType::I32, Combiner::Sum, numSources, count, 2,
-                               into, sum);
-        expectReduced<int32_t>(DType::I32, Combiner::Max, numSources, count, 0,
-                               into, maximum);
+        for (bool streaming : {false, true}) {
+          expectReduced<float>(DType::F32, Combiner::Sum, numSources, count, 3,
+                               into, streaming, sum);
+          expectReduced<float>(DType::F32, Combiner::Max, numSources, count, 0,
+                               into, streaming, maximum);
+          expectReduced<float>(DType::F32, Combiner::Min, numSources, count, 1,
+                               into, streaming, minimum);
+          expectReduced<int32_t>(DType::I32, Combiner::Sum, numSources, count,
+                                 2, into, streaming, sum);
+          expectReduced<int32_t>(DType::I32, Combiner::Max, numSources, count,
+                                 0, into, streaming, maximum);
+        }
       }
 }
 

@@ -69,12 +69,10 @@ std::string moduleText(ArrayRef<int64_t> meshSizes, ArrayRef<int64_t> shape,
             typeText(argument, text(spread)) + ") -> " +
             typeText(shape, text(from)) + "\n";
     for (const Layout &to : tos) {
-      std::string moved = from == to ? value
-                                     : reshard(value, shape, text(from),
-                                               text(to));
-      std::string back = text(to) == whole
-                             ? moved
-                             : reshard(moved, shape, text(to), whole);
+      std::string moved =
+          from == to ? value : reshard(value, shape, text(from), text(to));
+      std::string back =
+          text(to) == whole ? moved : reshard(moved, shape, text(to), whole);
       results += (returned.empty() ? "" : ", ") + typeText(shape, whole) +
                  " {graph.output = \"r" + std::to_string(count++) +
                  "\", dist.layout = #dist.layout<" + whole + ">}";
@@ -142,10 +140,9 @@ TEST(ReshardExecution, AllPairsOnTwoAxesInTheInterpreter) {
       expectRightValues(mesh, shape, layouts, layouts, outcome);
   EXPECT_EQ(outcome.pairs, 8 * 256);
   // Every kind of step was among them.
-  for (const char *op :
-       {"dist.local_slice", "dist.all_gather", "dist.reduce_scatter",
-        "dist.all_to_all", "dist.all_reduce", "dist.exchange",
-        "dist.to_partial"})
+  for (const char *op : {"dist.local_slice", "dist.all_gather",
+                         "dist.reduce_scatter", "dist.all_to_all",
+                         "dist.all_reduce", "dist.exchange", "dist.to_partial"})
     EXPECT_GT(outcome.ops[op], 0) << op;
 }
 
@@ -164,8 +161,8 @@ TEST(ReshardExecution, SamplesOfThreeAxesAndUnits) {
 
   AxisLayout B, P = AxisLayout::partial(), S0 = AxisLayout::split(0),
                 S1 = AxisLayout::split(1), heads = AxisLayout::split(1, 4);
-  std::vector<Layout> units = {{B, heads}, {heads, B},  {heads, heads},
-                               {B, S1},    {S1, S1},    {S0, heads},
+  std::vector<Layout> units = {{B, heads},  {heads, B}, {heads, heads},
+                               {B, S1},     {S1, S1},   {S0, heads},
                                {heads, S0}, {P, heads}, {B, B}};
   expectRightValues({2, 3}, {5, 20}, units, units, outcome);
   EXPECT_EQ(outcome.pairs,
@@ -184,8 +181,7 @@ TEST(ReshardExecution, AllPairsOnTwoAxesInTheRuntime) {
     Resharder resharder(mesh, Cluster::host(mesh.getNumRanks()));
     for (const Layout &from : layouts)
       for (const Layout &to : layouts) {
-        const ReshardPlan &plan =
-            **resharder.plan(from, to, tensorOf(shape));
+        const ReshardPlan &plan = **resharder.plan(from, to, tensorOf(shape));
         std::string what = text(from) + " to " + text(to) + ": " + text(plan);
         RuntimeRun run(mesh, shape, from);
         for (const ReshardStep &step : plan.steps)

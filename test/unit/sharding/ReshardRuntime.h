@@ -241,8 +241,9 @@ private:
     forBlock(rank, [&](int64_t logical, int64_t place) {
       bool neutral = step.kind == ReshardStep::Kind::ToPartial && !first;
       auto found = held.find(logical);
-      memory[rank][place] =
-          neutral ? 0 : found == held.end() ? poison : found->second;
+      memory[rank][place] = neutral               ? 0
+                            : found == held.end() ? poison
+                                                  : found->second;
     });
   }
 

@@ -27,14 +27,12 @@ inline mlir::MLIRContext &context() {
 inline dist::MeshAttr meshOf(llvm::ArrayRef<int64_t> sizes, bool time = false) {
   llvm::SmallVector<mlir::StringAttr> names;
   for (size_t i = 0; i < sizes.size(); ++i)
-    names.push_back(
-        mlir::StringAttr::get(&context(), "m" + std::to_string(i)));
+    names.push_back(mlir::StringAttr::get(&context(), "m" + std::to_string(i)));
   return dist::MeshAttr::get(&context(), names, sizes, time);
 }
 
 inline mlir::RankedTensorType tensorOf(llvm::ArrayRef<int64_t> shape) {
-  return mlir::RankedTensorType::get(shape,
-                                     mlir::Float32Type::get(&context()));
+  return mlir::RankedTensorType::get(shape, mlir::Float32Type::get(&context()));
 }
 
 /// All layouts over {B, S(0), ..., S(dims - 1)} and, with `partial`, P(sum).

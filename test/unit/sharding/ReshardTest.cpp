@@ -44,7 +44,8 @@ std::string checkStep(ArrayRef<AxisLayout> before, const ReshardStep &step) {
           return "changes an axis that it does not exchange over";
       }
     for (int64_t dim = 0; dim < 3; ++dim) {
-      SmallVector<int64_t> a = axesOf(before, dim), b = axesOf(step.result, dim);
+      SmallVector<int64_t> a = axesOf(before, dim),
+                           b = axesOf(step.result, dim);
       size_t same = 0;
       while (same < a.size() && same < b.size() && a[same] == b[same] &&
              before[a[same]] == step.result[a[same]])
@@ -124,9 +125,8 @@ TEST(Reshard, EveryPairOfLayoutsIsASequenceOfLegalSteps) {
     for (const std::vector<int64_t> &shape :
          std::vector<std::vector<int64_t>>{{7, 5}, {1024, 1536}}) {
       dist::MeshAttr mesh = meshOf(sizes);
-      for (const Cluster &cluster :
-           {Cluster::host(mesh.getNumRanks()),
-            Cluster::nodes(mesh.getNumRanks(), 2)}) {
+      for (const Cluster &cluster : {Cluster::host(mesh.getNumRanks()),
+                                     Cluster::nodes(mesh.getNumRanks(), 2)}) {
         Resharder resharder(mesh, cluster);
         auto layouts = allLayouts(sizes.size(), 2, true);
         for (const Layout &from : layouts)
@@ -166,8 +166,8 @@ Ratios ratiosOf(ArrayRef<int64_t> meshSizes, ArrayRef<int64_t> shape) {
         EXPECT_EQ(plan.bytesTotal, 0) << text(from) << " to " << text(to);
         continue;
       }
-      ratios.worst = std::max(ratios.worst, double(plan.bytesTotal) /
-                                                plan.boundTotal);
+      ratios.worst =
+          std::max(ratios.worst, double(plan.bytesTotal) / plan.boundTotal);
       ratios.worstRank =
           std::max(ratios.worstRank, double(plan.bytesMax) / plan.boundMax);
     }
@@ -214,7 +214,7 @@ const ReshardPlan &planOf(ArrayRef<AxisLayout> from, ArrayRef<AxisLayout> to,
 }
 
 // Counts of collectives that DTensor's tests pin (test_redistribute.py) on a
-// 3-D mesh, upper bounds for ours.
+// 3-D mesh, upper bounds for ours: one is enough for large tensors.
 TEST(Reshard, UsesNoMoreCollectivesThanDTensor) {
   struct {
     Layout from, to;
@@ -226,7 +226,7 @@ TEST(Reshard, UsesNoMoreCollectivesThanDTensor) {
     for (int64_t size : {8, 64, 512}) {
       const ReshardPlan &plan =
           planOf(row.from, row.to, {2, 2, 2}, {size, size, size});
-      EXPECT_LE(plan.numCollectives(), row.atMost)
+      EXPECT_LE(plan.numCollectives(), size == 512 ? 1 : row.atMost)
           << text(row.from) << " to " << text(row.to) << ": " << text(plan);
     }
 }
@@ -285,10 +285,8 @@ TEST(Reshard, ReducesOnceOverAllAxes) {
 // The all-reduce that a shipped system lost: a value partial on two axes whose
 // target is split on one and whole on the other is reduced over both.
 TEST(Reshard, ReducesEveryPartialAxisOfAMixedTarget) {
-  for (const auto &[from, to] :
-       std::vector<std::pair<Layout, Layout>>{{{P, P}, {S0, B}},
-                                              {{P, P}, {B, S0}},
-                                              {{P, P, S1}, {B, S0, S1}}}) {
+  for (const auto &[from, to] : std::vector<std::pair<Layout, Layout>>{
+           {{P, P}, {S0, B}}, {{P, P}, {B, S0}}, {{P, P, S1}, {B, S0, S1}}}) {
     std::vector<int64_t> mesh(from.size(), 2);
     const ReshardPlan &plan = planOf(from, to, mesh, {64, 64});
     SmallVector<int64_t> reduced;
@@ -334,8 +332,8 @@ TEST(Reshard, NeverCrossesMicroBatches) {
       if (from[2].isSplit())
         for (int axis : {0, 1})
           for (const Layout *layout : {&from, &to})
-            keeps &= !(*layout)[axis].isSplit(from[2].dim) ||
-                     from[axis] == to[axis];
+            keeps &=
+                !(*layout)[axis].isSplit(from[2].dim) || from[axis] == to[axis];
       EXPECT_EQ(succeeded(made), keeps) << text(from) << " to " << text(to);
       if (failed(made))
         continue;
@@ -391,7 +389,8 @@ TEST(Reshard, TheSmallOperandIsTheCheapOneToMove) {
   for (int64_t ranks : {2, 4, 8}) {
     dist::MeshAttr mesh = meshOf({ranks});
     Resharder resharder(mesh, Cluster::host(ranks));
-    RankedTensorType small = tensorOf({4, 4096}), large = tensorOf({4096, 4096});
+    RankedTensorType small = tensorOf({4, 4096}),
+                     large = tensorOf({4096, 4096});
     double moveSmall = (*resharder.plan({S0}, {S1}, small))->seconds;
     double gatherSmall = (*resharder.plan({S0}, {B}, small))->seconds;
     double gatherLarge = (*resharder.plan({S0}, {B}, large))->seconds;

@@ -111,8 +111,13 @@ void decide(ModuleOp module, const OpCase &opCase,
     for (const OpSignature &signature : rules.signatures) {
       std::string text;
       llvm::raw_string_ostream(text) << signature;
-      if (setting.choices[axis].program ? signature.program == opCase.program
-                                : text == setting.choices[axis].plain)
+      const AxisChoice &choice = setting.choices[axis];
+      std::string wanted = choice.layouts;
+      if (choice.program)
+        wanted += " by '" + opCase.program + "'";
+      if (choice.program && choice.layouts.empty()
+              ? signature.program == opCase.program
+              : text == wanted)
         found = &signature;
     }
     ASSERT_TRUE(found) << opCase.program << " on axis " << axis;
@@ -166,6 +171,27 @@ OpCase rmsNormCase() {
           "graph.rms_norm %0, %1 epsilon 1.0e-5",
           {"tensor<3x7xf32>", "tensor<7xf32>"},
           {"tensor<3x7xf32>", "tensor<3xf32>"}};
+}
+
+OpCase cumsumCase(const std::string &flags) {
+  return {"cumsum" + flags, "boundary_state", "graph.cumsum %0 dim 1" + flags,
+          {"tensor<3x7x2xf32>"}, {"tensor<3x7x2xf32>"}};
+}
+
+OpCase convCase(bool dilated) {
+  if (dilated)
+    return {"conv dilated",
+            "halo",
+            "graph.conv %0, %1 strides [1, 1] dilations [4, 1] low [2, 0] "
+            "high [2, 0] groups 1",
+            {"tensor<2x3x9x4xf32>", "tensor<4x3x2x1xf32>"},
+            {"tensor<2x4x9x4xf32>"}};
+  return {"conv",
+          "halo",
+          "graph.conv %0, %1 strides [1, 2] dilations [1, 1] low [1, 1] "
+          "high [1, 1] groups 2",
+          {"tensor<2x4x7x9xf32>", "tensor<6x2x3x3xf32>"},
+          {"tensor<2x6x7x5xf32>"}};
 }
 
 OpCase attentionCase(bool causal, bool positions, int queries, int keys) {

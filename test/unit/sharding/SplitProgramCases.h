@@ -31,11 +31,11 @@ mlir::Operation *opOf(mlir::ModuleOp module);
 /// Normal floats; integers are labels, or a permutation for positions.
 std::vector<Tensor> inputsOf(mlir::ModuleOp module);
 
-/// What an axis of the mesh does to the op: the program, or the plain signature
-/// of this text.
+/// What an axis of the mesh does to the op: the program or a plain signature, of
+/// these layouts; "": the program whatever they are.
 struct AxisChoice {
   bool program = true;
-  std::string plain;
+  std::string layouts;
 };
 struct ProgramSetting {
   std::string mesh;
@@ -51,6 +51,10 @@ OpCase softmaxCase();
 OpCase crossEntropyCase();
 OpCase layerNormCase();
 OpCase rmsNormCase();
+OpCase cumsumCase(const std::string &flags);
+/// Two spatial dims: 3x3 windows with padding, strides 1 and 2, two groups; or
+/// dilated windows of 2, so that a shard reads beyond its neighbours.
+OpCase convCase(bool dilated);
 /// Grouped-query attention; by positions it is causal.
 OpCase attentionCase(bool causal, bool positions, int queries, int keys);
 /// The gradient of an attention: its operands are the attention's, the results

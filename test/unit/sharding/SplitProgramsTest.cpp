@@ -130,6 +130,28 @@ TEST(SplitPrograms, RingCombinesWithPlainSplits) {
   expectEqualToOneDevice(op, {"a=2, b=2", {{}, queries}});
 }
 
+// A shard's scan plus what comes before it, in either direction.
+TEST(SplitPrograms, SumsAlongSplitDimsEqualOneDevice) {
+  for (const char *flags : {"", " exclusive", " reverse", " reverse exclusive"})
+    for (const ProgramSetting &setting : ringSettings)
+      expectEqualToOneDevice(cumsumCase(flags), setting);
+}
+
+// Windows that cross the ends of shards: one spatial dim, both at once, both by
+// two axes, plain splits beside them.
+TEST(SplitPrograms, ConvolutionsOverSplitImagesEqualOneDevice) {
+  AxisChoice rows{true, "S(2), B -> S(2)"}, columns{true, "S(3), B -> S(3)"};
+  AxisChoice batch{false, "S(0), B -> S(0)"};
+  for (const char *mesh : {"x=2", "x=3", "x=8"}) {
+    expectEqualToOneDevice(convCase(false), {mesh, {rows}});
+    expectEqualToOneDevice(convCase(false), {mesh, {columns}});
+    expectEqualToOneDevice(convCase(true), {mesh, {rows}});
+  }
+  expectEqualToOneDevice(convCase(false), {"x=2, y=3", {rows, columns}});
+  expectEqualToOneDevice(convCase(false), {"x=2, y=2", {columns, columns}});
+  expectEqualToOneDevice(convCase(false), {"x=2, y=2", {batch, rows}});
+}
+
 /// Compiled from the decisions on, executed by the runtime, in f32.
 void expectCompiledEqualToOneDevice(const OpCase &op,
                                     const ProgramSetting &setting) {
@@ -207,6 +229,15 @@ TEST(CompiledSplitPrograms, RingAttentionEqualsOneDevice) {
   expectCompiledEqualToOneDevice(op, {"a=2, b=2", {{}, {}}});
   expectCompiledEqualToOneDevice(gradientOf(op), {"cp=2", {{}}});
   expectCompiledEqualToOneDevice(gradientOf(op), {"cp=3", {{}}});
+}
+
+TEST(CompiledSplitPrograms, ScansAndConvolutionsEqualOneDevice) {
+  expectCompiledEqualToOneDevice(cumsumCase(" exclusive"), {"x=3", {{}}});
+  expectCompiledEqualToOneDevice(cumsumCase(" reverse"), {"x=2", {{}}});
+  AxisChoice rows{true, "S(2), B -> S(2)"}, columns{true, "S(3), B -> S(3)"};
+  expectCompiledEqualToOneDevice(convCase(false), {"x=3", {rows}});
+  expectCompiledEqualToOneDevice(convCase(false), {"x=2, y=2", {rows, columns}});
+  expectCompiledEqualToOneDevice(convCase(true), {"x=3", {rows}});
 }
 
 TEST(CompiledSplitPrograms, RingAttentionByPositionsEqualsOneDevice) {

@@ -66,11 +66,10 @@ TEST(Transfer, EveryPairOfLayoutsArrives) {
   struct {
     TensorPlace source, target;
     int64_t devices;
-  } rows[] = {
-      {{a, {}, devicesFrom(0, 4)}, {b, {}, devicesFrom(4, 3)}, 8},
-      {{a, {}, devicesFrom(0, 4)}, {c, {}, devicesFrom(2, 6)}, 8},
-      {{a, {}, devicesFrom(0, 4)}, {a, {}, {3, 1, 2, 0}}, 4},
-      {{b, {}, {0, 2, 4}}, {a, {}, {1, 2, 3, 5}}, 6}};
+  } rows[] = {{{a, {}, devicesFrom(0, 4)}, {b, {}, devicesFrom(4, 3)}, 8},
+              {{a, {}, devicesFrom(0, 4)}, {c, {}, devicesFrom(2, 6)}, 8},
+              {{a, {}, devicesFrom(0, 4)}, {a, {}, {3, 1, 2, 0}}, 4},
+              {{b, {}, {0, 2, 4}}, {a, {}, {1, 2, 3, 5}}, 6}};
   for (const auto &row : rows)
     for (const Cluster &cluster :
          {Cluster::host(row.devices), Cluster::nodes(row.devices, 2)})
@@ -83,8 +82,8 @@ TEST(Transfer, EveryPairOfLayoutsArrives) {
             TensorPlace source = row.source, target = row.target;
             source.layout.assign(from.begin(), from.end());
             target.layout.assign(to.begin(), to.end());
-            std::string what = text(from) + " to " + text(to) + " on " +
-                               cluster.name;
+            std::string what =
+                text(from) + " to " + text(to) + " on " + cluster.name;
             auto plan = planTransfer(source, target, tensorOf(shape), cluster);
             ASSERT_TRUE(succeeded(plan)) << what;
             EXPECT_EQ(execute(*plan, source, target, shape), "") << what;

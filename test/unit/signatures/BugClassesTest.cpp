@@ -5,6 +5,7 @@
 #include "compiler/Sharding/Passes.h"
 #include "test/unit/signatures/Cases.h"
 
+#include "mlir/AsmParser/AsmParser.h"
 #include "mlir/IR/Verifier.h"
 #include "mlir/Parser/Parser.h"
 #include "mlir/Pass/PassManager.h"
