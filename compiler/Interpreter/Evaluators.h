@@ -24,7 +24,8 @@ mlir::LogicalResult evaluateGraphOp(const OpInputs &inputs,
                                     llvm::SmallVectorImpl<Tensor> &results);
 
 /// Evaluates one structured piece of the `kernel` dialect (`generic`, `gather`,
-/// `scatter_add`, `reshape`, `transpose`, `slice`, `concat`, `constant`).
+/// `scatter_add`, `take`, `put_add`, `scan`, `sort`, `reshape`, `transpose`,
+/// `slice`, `concat`, `constant`).
 /// Shares no code with `evaluateGraphOp` beyond `Tensor`, so that the two check
 /// each other.
 mlir::LogicalResult evaluatePiece(const OpInputs &inputs,

@@ -245,11 +245,11 @@ IndexedEvaluator<T>::window(ArrayRef<int64_t> dims, ArrayRef<int64_t> strides,
   const Tensor &windows = fold ? in(0) : out;
   const Box &windowsBox = fold ? inBox(0) : outBox(0);
   const Box &wholeBox = fold ? outBox(0) : inBox(0);
-  for (size_t i = 0, d = 0; i < wholeBox.extents.size(); ++i) {
-    bool isCut = llvm::is_contained(dims, static_cast<int64_t>(i));
-    if (!isCut && failed(expectSame(wholeBox, i, windowsBox, d)))
+  for (int64_t i = 0; i < int64_t(wholeBox.extents.size()); ++i) {
+    int64_t d = dims.empty() || i < dims[0] ? i : i + int64_t(dims.size());
+    if (!llvm::is_contained(dims, i) &&
+        failed(expectSame(wholeBox, i, windowsBox, d)))
       return failure();
-    d += isCut ? 2 : 1;
   }
   Shape wholeStrides = rowMajorStrides(wholeBox.extents);
   Shape index(windows.rank(), 0);

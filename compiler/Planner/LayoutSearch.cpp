@@ -45,6 +45,8 @@ double CostGraph::evaluate(const std::vector<unsigned> &labels) const {
 namespace {
 
 constexpr double infinity = std::numeric_limits<double>::infinity();
+/// Nodes that are eliminated in the order of the smallest table.
+constexpr size_t maxOrdered = 2000;
 
 /// Minima over rows are the whole time. In lanes, since the order of the
 /// comparisons of a single minimum may not be changed by the compiler.
@@ -390,6 +392,9 @@ private:
           around[n].push_back(edges[e].other(n));
         std::sort(around[n].begin(), around[n].end());
       }
+    // Finding the order takes the square of their number.
+    if (live.size() > maxOrdered)
+      return false;
     std::vector<unsigned> order;
     double steps = 0;
     while (order.size() < live.size()) {

@@ -459,9 +459,8 @@ private:
       }
       // Of the op on whole tensors: a shard of one repetition has no more
       // elements than what it repeats, but is made as freely.
-      bool generates =
-          rules.isGenerator ||
-          (rules.work == 0 && analysis.getRules(op).isGenerator);
+      bool generates = rules.isGenerator ||
+                       (rules.work == 0 && analysis.getRules(op).isGenerator);
       if ((generates || waits) && depth <= maxPendingDepth) {
         ValueState &state = states[op->getResult(0)];
         state.pending = true;

@@ -102,8 +102,8 @@ private:
       Value front = b.add(b.mul(rank, chunk), inner);
       Value back = b.add(b.mul(b.sub(last, rank), chunk),
                          b.sub(inner, b.splat(type, chunk)));
-      order = b.select(b.compare(graph::Predicate::Lt, inner, chunk), front,
-                       back);
+      order =
+          b.select(b.compare(graph::Predicate::Lt, inner, chunk), front, back);
     } else {
       Value part = divide(index, chunk);
       Value inner = b.sub(index, b.mul(part, chunk));
@@ -139,8 +139,8 @@ private:
                            : ArrayRef<int64_t>::iterator();
     Value result;
     if (broadcast && found != broadcast.getDims().end()) {
-      Value input = reordered(broadcast.getInput(),
-                              found - broadcast.getDims().begin());
+      Value input =
+          reordered(broadcast.getInput(), found - broadcast.getDims().begin());
       OpBuilder builder(broadcast);
       builder.setInsertionPointAfter(broadcast);
       result = graph::BroadcastOp::create(builder, broadcast.getLoc(),
@@ -197,9 +197,8 @@ private:
     if (!op.getPositions().empty())
       return op.emitError("expects ")
              << describe(op) << " without positions, got some";
-    if (op.getCausal() &&
-        (op.getKey().getType().getDimSize(1) != length ||
-         op.getQuery().getType().getDimSize(1) != length))
+    if (op.getCausal() && (op.getKey().getType().getDimSize(1) != length ||
+                           op.getQuery().getType().getDimSize(1) != length))
       return op.emitError("expects ")
              << describe(op) << " to be causal over the balanced sequence of "
              << length << ", got " << op.getQuery().getType() << " and "
@@ -263,8 +262,9 @@ private:
   }
 
   bool runsAlong(Value value, const dist::AxisLayout &layout) {
-    return layout.unit == 1 && cast<RankedTensorType>(value.getType())
-                                       .getDimSize(layout.dim) == length;
+    return layout.unit == 1 &&
+           cast<RankedTensorType>(value.getType()).getDimSize(layout.dim) ==
+               length;
   }
 
   /// Whether the op looks elements of the sequence up by number, which a split

@@ -8,6 +8,11 @@ using namespace weir::compiler;
 using dist::AxisLayout;
 using Kind = ReshardStep::Kind;
 
+namespace {
+/// What one tensor of a joined collective adds to starting it.
+constexpr double bucketedStart = 0.25;
+} // namespace
+
 LayoutTable::LayoutTable(RankedTensorType type, double fraction,
                          ArrayRef<AxisLayout> alphabet, int64_t frozenDim,
                          dist::MeshAttr mesh, ArrayRef<int64_t> axes,
@@ -117,7 +122,7 @@ void LayoutTable::addSteps(unsigned index, const CollectiveCost &cost,
              (bucketed ? cost.seconds(kind, group, 0) : 0);
     };
     bool isLocal = kind == Kind::LocalSlice || kind == Kind::ToPartial;
-    double seconds = bucketed && !isLocal ? 0 : device.start;
+    double seconds = device.start * (bucketed && !isLocal ? bucketedStart : 1);
     switch (kind) {
     case Kind::LocalSlice:
     case Kind::ToPartial:

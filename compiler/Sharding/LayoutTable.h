@@ -31,7 +31,7 @@ public:
   /// (others split it). `alphabet`: what an axis may make of it, whole first,
   /// at most 255 entries. `frozenDim`: a dim that no step may move (-1: none).
   /// `bucketed`: its collectives are joined with others of their kind
-  /// (weir-fuse-collectives), so that starting them costs nothing.
+  /// (weir-fuse-collectives), so that messages start once for all.
   LayoutTable(mlir::RankedTensorType type, double fraction,
               llvm::ArrayRef<dist::AxisLayout> alphabet, int64_t frozenDim,
               dist::MeshAttr mesh, llvm::ArrayRef<int64_t> axes,

@@ -204,14 +204,15 @@ private:
     return first == from ? LayoutAttr() : first;
   }
 
-  /// Whether `want` makes a parameter whole that `zero3` keeps in shards.
+  /// Whether `want` makes a parameter whole that `zero3` or a search keeps in
+  /// shards.
   bool isGatherOfShards(Value value, LayoutAttr want) {
     if (!isa<BlockArgument>(value))
       return false;
     LayoutAttr made = layoutOf(value);
     for (auto [axis, strategy] : llvm::enumerate(strategies))
-      if (strategy == Strategy::Zero3 && made.getAxes()[axis].isSplit() &&
-          want.getAxes()[axis].isBroadcast())
+      if ((strategy == Strategy::Zero3 || strategy == Strategy::Search) &&
+          made.getAxes()[axis].isSplit() && want.getAxes()[axis].isBroadcast())
         return true;
     return false;
   }

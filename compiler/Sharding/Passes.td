@@ -62,7 +62,9 @@ def SelectLayoutsPass : Pass<"weir-select-layouts", "::mlir::ModuleOp"> {
     ListOption<"overrides", "overrides", "std::string",
       "Layouts by name pattern, as of weir-propagate-layouts">,
     Option<"memory", "memory", "double", "0",
-      "Bytes a device that variables and gradients may take; 0: the cluster's memory">
+      "Bytes a device that variables and gradients may take; 0: the cluster's memory">,
+    Option<"foldAbove", "fold-above", "unsigned", "256",
+      "Blocks that repeat share decisions in entries of at least so many ops">
   ];
   let dependentDialects = ["::weir::graph::GraphDialect", "::weir::dist::DistDialect",
     "::weir::kernel::KernelDialect", "::mlir::arith::ArithDialect", "::mlir::math::MathDialect"];

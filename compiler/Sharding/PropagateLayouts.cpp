@@ -239,7 +239,9 @@ private:
       Strategy strategy = plan.axes[axis].strategy;
       AxisOptions options;
       options.axis = axis;
-      options.layouts = plan.layouts;
+      // The search, which comes behind this, fulfils what is wanted of its axes.
+      if (strategy != Strategy::Search)
+        options.layouts = plan.layouts;
       options.attention = attentionRuleOf(strategy);
       if (splitsBatch(strategy) ||
           (plan.axes[axis].micro && layouts.microBatched))

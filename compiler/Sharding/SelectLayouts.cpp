@@ -35,6 +35,7 @@ public:
     if (failed(given))
       return signalPassFailure();
     problem.axes.clear();
+    problem.foldAbove = foldAbove;
     bool others = false;
     for (unsigned axis = 0; axis < problem.mesh.getNumAxes(); ++axis)
       if (given->axes[axis].strategy == Strategy::Search)

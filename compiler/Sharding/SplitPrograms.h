@@ -28,7 +28,8 @@ double programBytes(const OpSignature &signature, int64_t parts);
 int64_t programMessages(const OpSignature &signature, int64_t parts);
 
 /// The position of the token that `weir-balance-sequence` puts in `place` of a
-/// sequence of `length` for `parts` coordinates; twice `parts` divides `length`.
+/// sequence of `length` for `parts` coordinates; twice `parts` divides
+/// `length`.
 int64_t balancedPosition(int64_t place, int64_t length, int64_t parts);
 
 } // namespace weir::compiler

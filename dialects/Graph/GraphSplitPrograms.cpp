@@ -87,9 +87,11 @@ std::vector<SplitProgram> CrossEntropyOp::getSplitPrograms() {
   return {program};
 }
 
-SmallVector<Value> CrossEntropyOp::emitSplitProgram(
-    OpBuilder &builder, ValueRange operands, TypeRange, ArrayRef<int64_t> axes,
-    dist::MeshAttr, StringRef) {
+SmallVector<Value> CrossEntropyOp::emitSplitProgram(OpBuilder &builder,
+                                                    ValueRange operands,
+                                                    TypeRange,
+                                                    ArrayRef<int64_t> axes,
+                                                    dist::MeshAttr, StringRef) {
   LocalBuild b(builder, getLoc(), axes);
   Value logits = operands[0], labels = operands[1];
   Value max = rowMax(b, logits);
@@ -124,9 +126,10 @@ std::vector<SplitProgram> LayerNormOp::getSplitPrograms() {
   return {program};
 }
 
-SmallVector<Value> LayerNormOp::emitSplitProgram(
-    OpBuilder &builder, ValueRange operands, TypeRange, ArrayRef<int64_t> axes,
-    dist::MeshAttr, StringRef) {
+SmallVector<Value> LayerNormOp::emitSplitProgram(OpBuilder &builder,
+                                                 ValueRange operands, TypeRange,
+                                                 ArrayRef<int64_t> axes,
+                                                 dist::MeshAttr, StringRef) {
   LocalBuild b(builder, getLoc(), axes);
   Value x = operands[0];
   double size = logicalSizeOfLast(x);
@@ -150,9 +153,10 @@ std::vector<SplitProgram> RmsNormOp::getSplitPrograms() {
   return {program};
 }
 
-SmallVector<Value>
-RmsNormOp::emitSplitProgram(OpBuilder &builder, ValueRange operands, TypeRange,
-                            ArrayRef<int64_t> axes, dist::MeshAttr, StringRef) {
+SmallVector<Value> RmsNormOp::emitSplitProgram(OpBuilder &builder,
+                                               ValueRange operands, TypeRange,
+                                               ArrayRef<int64_t> axes,
+                                               dist::MeshAttr, StringRef) {
   LocalBuild b(builder, getLoc(), axes);
   Value x = operands[0];
   Value squares = b.divide(rowSum(b, b.mul(x, x)), logicalSizeOfLast(x));
@@ -201,10 +205,9 @@ std::pair<Value, Value> mergeAttention(LocalBuild &b, Value output, Value lse,
   Value sum = b.add(weight, otherWeight);
   // At least 1, the larger's weight, or 0 where neither has seen a key.
   Value divisor = b.binary<MaxOp>(sum, b.splatLike(sum, 1));
-  Value first =
-      b.mul(output, alongFeatures(b, b.div(weight, divisor), output));
-  Value second = b.mul(otherOutput,
-                       alongFeatures(b, b.div(otherWeight, divisor), output));
+  Value first = b.mul(output, alongFeatures(b, b.div(weight, divisor), output));
+  Value second =
+      b.mul(otherOutput, alongFeatures(b, b.div(otherWeight, divisor), output));
   return {b.add(first, second), b.add(max, b.log(sum))};
 }
 
@@ -229,14 +232,15 @@ std::vector<SplitProgram> AttentionOp::getSplitPrograms() {
   program.operands.append(getPositions().size(), AxisLayout::split(0));
   program.results = {AxisLayout::split(1), AxisLayout::split(3)};
   program.messages = ringMessages({getKey(), getValue()});
-  program.messages.append(ringMessages(getPositions().drop_front(
-      getPositions().empty() ? 0 : 1)));
+  program.messages.append(
+      ringMessages(getPositions().drop_front(getPositions().empty() ? 0 : 1)));
   return {program};
 }
 
-SmallVector<Value> AttentionOp::emitSplitProgram(
-    OpBuilder &builder, ValueRange operands, TypeRange resultTypes,
-    ArrayRef<int64_t> axes, dist::MeshAttr mesh, StringRef) {
+SmallVector<Value>
+AttentionOp::emitSplitProgram(OpBuilder &builder, ValueRange operands,
+                              TypeRange resultTypes, ArrayRef<int64_t> axes,
+                              dist::MeshAttr mesh, StringRef) {
   LocalBuild b(builder, getLoc(), axes);
   if (failed(checkRing(*this, operands[1], axes)))
     return {};
@@ -255,10 +259,9 @@ SmallVector<Value> AttentionOp::emitSplitProgram(
         positions[1] = keyPositions->value;
       }
     }
-    auto part = AttentionOp::create(builder, getLoc(), resultTypes[0],
-                                    resultTypes[1], operands[0], key.value,
-                                    value.value, positions, getScale(),
-                                    getCausal());
+    auto part = AttentionOp::create(
+        builder, getLoc(), resultTypes[0], resultTypes[1], operands[0],
+        key.value, value.value, positions, getScale(), getCausal());
     if (step == 0) {
       output = part.getOutput();
       lse = part.getLse();
@@ -277,16 +280,16 @@ std::vector<SplitProgram> AttentionGradOp::getSplitPrograms() {
   program.operands[4] = AxisLayout::split(3);
   program.operands.append(getPositions().size(), AxisLayout::split(0));
   program.results.assign(3, AxisLayout::split(1));
-  program.messages =
-      ringMessages({getKey(), getValue(), getKey(), getValue()});
-  program.messages.append(ringMessages(getPositions().drop_front(
-      getPositions().empty() ? 0 : 1)));
+  program.messages = ringMessages({getKey(), getValue(), getKey(), getValue()});
+  program.messages.append(
+      ringMessages(getPositions().drop_front(getPositions().empty() ? 0 : 1)));
   return {program};
 }
 
-SmallVector<Value> AttentionGradOp::emitSplitProgram(
-    OpBuilder &builder, ValueRange operands, TypeRange resultTypes,
-    ArrayRef<int64_t> axes, dist::MeshAttr mesh, StringRef) {
+SmallVector<Value>
+AttentionGradOp::emitSplitProgram(OpBuilder &builder, ValueRange operands,
+                                  TypeRange resultTypes, ArrayRef<int64_t> axes,
+                                  dist::MeshAttr mesh, StringRef) {
   LocalBuild b(builder, getLoc(), axes);
   if (failed(checkRing(*this, operands[1], axes)))
     return {};
@@ -310,9 +313,9 @@ SmallVector<Value> AttentionGradOp::emitSplitProgram(
       }
     }
     auto part = AttentionGradOp::create(
-        builder, getLoc(), resultTypes[0], key.typeAt(step),
-        value.typeAt(step), operands[0], key.value, value.value, operands[3],
-        operands[4], operands[5], positions, getScale(), getCausal());
+        builder, getLoc(), resultTypes[0], key.typeAt(step), value.typeAt(step),
+        operands[0], key.value, value.value, operands[3], operands[4],
+        operands[5], positions, getScale(), getCausal());
     if (step == 0) {
       queryGradient = part.getQueryGradient();
       keyGradient.emplace(b, part.getKeyGradient(), 1);

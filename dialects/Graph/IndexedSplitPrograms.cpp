@@ -66,9 +66,9 @@ SmallVector<Value> CumsumOp::emitSplitProgram(OpBuilder &builder,
       llvm::to_vector(llvm::seq<int64_t>(1, rest.getRank() + 1));
   Value mine = BroadcastOp::create(
       builder, getLoc(), stacked(rest.getElementType(), true), sum, behind);
-  Value sums = dist::AllGatherOp::create(
-                   builder, getLoc(), stacked(rest.getElementType(), false),
-                   mine, Value(), axes, 0)
+  Value sums = dist::AllGatherOp::create(builder, getLoc(),
+                                         stacked(rest.getElementType(), false),
+                                         mine, Value(), axes, 0)
                    .getOutput();
   Type i32 = builder.getI32Type();
   Value place =
@@ -131,8 +131,7 @@ Spatial spatialOf(ConvOp op, unsigned i) {
 /// How many places on the shards lie that some coordinate's windows read.
 SmallVector<int64_t> neededShifts(const dist::ShardDim &input,
                                   const dist::ShardDim &output,
-                                  const Spatial &spatial,
-                                  dist::MeshAttr mesh) {
+                                  const Spatial &spatial, dist::MeshAttr mesh) {
   int64_t count = coordinatesOf(input.axes, mesh);
   llvm::SmallBitVector needed(count);
   needed.set(0);

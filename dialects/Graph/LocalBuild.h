@@ -8,24 +8,24 @@
 /// the sources that implement SplitProgramOpInterface.
 namespace weir::graph {
 
+using dist::Reduction;
 using mlir::ArrayRef, mlir::Attribute, mlir::Location, mlir::OpBuilder,
     mlir::RankedTensorType, mlir::SmallVector, mlir::Type, mlir::Value;
-using dist::Reduction;
 
 /// The type without some dimensions, or with another element type; shards stay
 /// shards.
 inline RankedTensorType tensorOf(Type element, ArrayRef<int64_t> shape,
-                          ArrayRef<dist::ShardDim> shards) {
+                                 ArrayRef<dist::ShardDim> shards) {
   Attribute encoding;
-  if (llvm::any_of(shards, [](const dist::ShardDim &dim) {
-        return !dim.axes.empty();
-      }))
+  if (llvm::any_of(shards,
+                   [](const dist::ShardDim &dim) { return !dim.axes.empty(); }))
     encoding = dist::ShardAttr::get(element.getContext(), shards);
   return RankedTensorType::get(shape, element, encoding);
 }
 
 inline SmallVector<dist::ShardDim> shardsOf(RankedTensorType type) {
-  if (auto shard = llvm::dyn_cast_if_present<dist::ShardAttr>(type.getEncoding()))
+  if (auto shard =
+          llvm::dyn_cast_if_present<dist::ShardAttr>(type.getEncoding()))
     return SmallVector<dist::ShardDim>(shard.getDims());
   return llvm::map_to_vector(type.getShape(), [](int64_t size) {
     dist::ShardDim dim;
@@ -35,7 +35,8 @@ inline SmallVector<dist::ShardDim> shardsOf(RankedTensorType type) {
 }
 
 /// The type of the dimensions `dims` of `type`, in that order.
-inline RankedTensorType selectDims(RankedTensorType type, ArrayRef<int64_t> dims) {
+inline RankedTensorType selectDims(RankedTensorType type,
+                                   ArrayRef<int64_t> dims) {
   SmallVector<dist::ShardDim> shards = shardsOf(type), kept;
   SmallVector<int64_t> shape;
   for (int64_t dim : dims) {
@@ -87,10 +88,9 @@ public:
   Value rsqrtOf(Value value, double epsilon) {
     llvm::APFloat rounded(epsilon);
     bool inexact = false;
-    rounded.convert(
-        llvm::cast<mlir::FloatType>(typeOf(value).getElementType())
-            .getFloatSemantics(),
-        llvm::APFloat::rmNearestTiesToEven, &inexact);
+    rounded.convert(llvm::cast<mlir::FloatType>(typeOf(value).getElementType())
+                        .getFloatSemantics(),
+                    llvm::APFloat::rmNearestTiesToEven, &inexact);
     Value sum = add(value, epsilon);
     if (inexact)
       sum = add(sum, epsilon - rounded.convertToDouble());

@@ -132,6 +132,38 @@ TEST(ZeroMemory, FallsStageByStage) {
                              std::to_string(bytes.step));
 }
 
+/// Every variable split along its first dim on all axes, one of them of size 1:
+/// more coordinates than most dims have elements, without any strategy.
+TEST(SplitOverAll, SgdEqualsOneDevice) {
+  for (const char *name : {"gpt2-odd", "llama-small"}) {
+    auto golden = readGolden(name);
+    ASSERT_OK(golden);
+    golden->lr = 0.1;
+    Variant one, nine;
+    nine.mesh = "tp=3,dp=3,v=1";
+    one.extra = R"("optimizer": {"kind": "sgd", "lr": 0.1})";
+    nine.extra = one.extra + R"json(, "strategy": {"tp": "none", "dp": "none",
+        "v": "none"}, "layouts": [{"match": "*", "tp": "S(0)", "dp": "S(0)",
+        "v": "S(0)"}])json";
+    std::vector<StepResult> reference;
+    for (const Variant &variant : {one, nine}) {
+      TempFolder folder;
+      auto artifact = compile(*golden, variant, folder.path());
+      ASSERT_OK(artifact);
+      auto model = load(*artifact, golden->folder + "/model", 2, true);
+      ASSERT_OK(model);
+      auto results = trainSteps(*model->session, *golden, 5);
+      ASSERT_OK(results);
+      if (reference.empty())
+        reference = *results;
+      for (size_t step = 0; step < reference.size(); ++step)
+        EXPECT_LE(std::fabs((*results)[step].loss - reference[step].loss),
+                  golden->lossTolerance * reference[step].loss)
+            << name << " step " << step;
+    }
+  }
+}
+
 const char *const goldenNames[] = {"gpt2-small", "gpt2-odd", "llama-small",
                                    "llama-odd"};
 

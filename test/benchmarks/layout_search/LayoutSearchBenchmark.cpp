@@ -2,8 +2,12 @@
 // How long the layout search takes: training graphs of known shapes on nodes of
 // eight GPUs, without weights. One line of JSON for each case.
 //
-//   layout-search-benchmark [--family=llama|gpt] [--layers=N] [--mesh=dp=8,tp=8]
-//                           [--batch=B] [--sequence=T] [--passes]
+//   layout-search-benchmark [--family=llama|gpt] [--layers=N] [--mesh=x=8,y=8]
+//                           [--batch=B] [--sequence=T] [--memory=BYTES]
+//                           [--distinct=1] [--print]
+//
+// Without arguments: Llama 3 8B, GPT-3 175B, and two curves of the former, by
+// layers and by distinct blocks (`distinct`: as if no two layers were alike).
 #include "compiler/API/InitDialects.h"
 #include "compiler/Autodiff/Passes.h"
 #include "compiler/Builders/Families.h"
@@ -29,6 +33,7 @@ struct Case {
   llvm::SmallVector<std::pair<std::string, int64_t>> mesh = {{"x", 8},
                                                              {"y", 8}};
   std::string memory;
+  int64_t distinct = 0; // 1: nothing is folded
 };
 
 /// Nodes of eight H100, as `Cluster::nodes`.
@@ -112,6 +117,8 @@ int run(MLIRContext *context, const Case &test, bool show) {
   SelectLayoutsPassOptions options;
   if (!test.memory.empty())
     options.memory = std::stod(test.memory);
+  if (test.distinct)
+    options.foldAbove = ~0u;
   auto start = std::chrono::steady_clock::now();
   PassManager manager(context);
   manager.addPass(createSelectLayoutsPass(options));
@@ -175,7 +182,8 @@ int main(int argc, char **argv) {
     } else if (!value("family", test.family) && !value("layers", test.layers) &&
                !value("batch", test.batch) &&
                !value("sequence", test.sequence) &&
-               !value("memory", test.memory)) {
+               !value("memory", test.memory) &&
+               !value("distinct", test.distinct)) {
       std::fprintf(stderr, "unknown argument '%s'\n", argv[i]);
       return 2;
     }
@@ -198,6 +206,12 @@ int main(int argc, char **argv) {
   for (int64_t layers : {4, 8, 16, 64, 128, 256}) {
     Case other = test;
     other.layers = layers;
+    bad |= run(&context, other, false);
+  }
+  for (int64_t layers : {1, 2, 4, 8, 16, 32}) {
+    Case other = test;
+    other.layers = layers;
+    other.distinct = 1;
     bad |= run(&context, other, false);
   }
   return bad;

@@ -11,3 +11,16 @@ module attributes {dist.mesh = #dist.mesh<dp=2, mb=3 : time>} {
     graph.return %a : tensor<6xf32, #dist.layout<[B, B]>>
   }
 }
+
+// -----
+
+// Costs are of a cluster that can hold the mesh.
+// expected-error @+1 {{expects a cluster of at least as many devices as the mesh has ranks, 2, got 1}}
+module attributes {dist.mesh = #dist.mesh<dp=2>, dist.cluster = "{\"name\": \"one\", \"devices\": 1, \"memory\": 1e9, \"memory_bandwidth\": 1e9, \"flops\": {\"f32\": 1e9}, \"levels\": [{\"name\": \"bus\", \"size\": 1, \"latency\": 0, \"bandwidth\": 1e9}]}"} {
+}
+
+// -----
+
+// expected-error @+1 {{dist.cluster: lacks the key 'name'}}
+module attributes {dist.mesh = #dist.mesh<dp=2>, dist.cluster = "{}"} {
+}

@@ -493,3 +493,8 @@ func.func @f(%x: tensor<2x8xf32, #dist.shard<[4:0, 8]>>) {
   return
 }
 }
+
+// -----
+
+// expected-error @+1 {{expects the shift of dimension 0 not to be negative (and to be 0 where nothing splits it), got 1}}
+func.func private @f() attributes {a = #dist.shard<[25 shift 1]>}

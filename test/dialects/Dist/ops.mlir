@@ -28,7 +28,9 @@ func.func @attributes() attributes {
   // CHECK-SAME: i = #dist.layout<[S(0, unit=8), B, S(1)]>
   i = #dist.layout<[S(0, unit=8), B, S(1, unit=1)]>,
   // CHECK-SAME: j = #dist.shard<[48:1 unit 8, 64]>
-  j = #dist.shard<[48:1 unit 8, 64]>
+  j = #dist.shard<[48:1 unit 8, 64]>,
+  // CHECK-SAME: k = #dist.shard<[25:1 shift 2, 48:0 unit 8 shift 1]>
+  k = #dist.shard<[25:1 shift 2, 48:0 unit 8 shift 1]>
 } {
   return
 }

@@ -885,3 +885,19 @@ graph.entry @e(%a: tensor<2x4x8xf32> {graph.input = "a"}) {
   %y = graph.pool sum %a window [2] strides [2] dilations [1] low [2] high [0] : (tensor<2x4x8xf32>) -> tensor<2x4x5xf32>
   graph.return
 }
+
+// -----
+
+graph.entry @e(%q: tensor<1x8x1x1x4xf32> {graph.input = "q"}, %k: tensor<1x8x1x4xf32> {graph.input = "k"}, %p: tensor<8xi32> {graph.input = "p"}) {
+  // expected-error @+1 {{expects positions of a causal attention, one tensor for its queries and one for its keys, got 2 without 'causal'}}
+  %o, %lse = graph.attention %q, %k, %k positions(%p, %p) scale 0.5 : (tensor<1x8x1x1x4xf32>, tensor<1x8x1x4xf32>, tensor<1x8x1x4xf32>, tensor<8xi32>, tensor<8xi32>) -> (tensor<1x8x1x1x4xf32>, tensor<1x1x1x8xf32>)
+  graph.return
+}
+
+// -----
+
+graph.entry @e(%q: tensor<1x8x1x1x4xf32> {graph.input = "q"}, %k: tensor<1x8x1x4xf32> {graph.input = "k"}, %p: tensor<6xi32> {graph.input = "p"}) {
+  // expected-error @+1 {{expects 'query positions' of shape [8], got}}
+  %o, %lse = graph.attention %q, %k, %k positions(%p, %p) scale 0.5 causal : (tensor<1x8x1x1x4xf32>, tensor<1x8x1x4xf32>, tensor<1x8x1x4xf32>, tensor<6xi32>, tensor<6xi32>) -> (tensor<1x8x1x1x4xf32>, tensor<1x1x1x8xf32>)
+  graph.return
+}

@@ -48,7 +48,8 @@ void SearchedModel::build(llvm::function_ref<void(GraphBuilder &)> body) {
 
 bool SearchedModel::compile(std::vector<std::pair<std::string, int64_t>> mesh,
                             const std::string &cluster, double memory,
-                            const std::string &optimizer) {
+                            const std::string &optimizer,
+                            const std::string &override) {
   MLIRContext *context = &impl->context;
   ModuleOp module = *impl->module;
   SmallVector<StringAttr> names;
@@ -75,8 +76,13 @@ bool SearchedModel::compile(std::vector<std::pair<std::string, int64_t>> mesh,
   manager.addPass(createCSEPass());
   SelectLayoutsPassOptions select;
   select.memory = memory;
+  PropagateLayoutsPassOptions propagate;
+  if (!override.empty()) {
+    select.overrides.push_back(override);
+    propagate.overrides.push_back(override);
+  }
   manager.addPass(createSelectLayoutsPass(select));
-  manager.addPass(createPropagateLayoutsPass());
+  manager.addPass(createPropagateLayoutsPass(propagate));
   manager.addPass(createVerifyLayoutsPass());
   addShardPasses(manager);
   return succeeded(manager.run(module));

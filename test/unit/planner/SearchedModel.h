@@ -26,7 +26,8 @@ public:
   /// cluster's.
   bool compile(std::vector<std::pair<std::string, int64_t>> mesh,
                const std::string &cluster = "", double memory = 0,
-               const std::string &optimizer = "sgd");
+               const std::string &optimizer = "sgd",
+               const std::string &override = "");
   /// Diagnostics so far.
   const std::string &errors() const;
 

@@ -99,6 +99,26 @@ TEST(Plan, ScalarsFollowTheRuleOfUnevenShards) {
   EXPECT_EQ(rankCoordinates(5, mesh), (std::vector<int64_t>{2, 1, 0}));
 }
 
+// A shifted shard is that of the coordinates as many places on, counted
+// row-major over its axes and round from the last to the first.
+TEST(Plan, ShiftedScalarsAreThoseOfAnotherCoordinate) {
+  std::vector<MeshAxis> mesh = {{"a", 3, false}, {"b", 2, false}};
+  for (auto kind : {ScalarExpr::Kind::Offset, ScalarExpr::Kind::Extent})
+    for (int64_t place = 0; place < 6; ++place)
+      for (int64_t shift = 0; shift < 8; ++shift) {
+        int64_t other = (place + shift) % 6;
+        std::vector<int64_t> here = {place / 2, place % 2},
+                             there = {other / 2, other % 2};
+        EXPECT_EQ(evaluate({kind, 22, {0, 1}, 2, shift}, mesh, here),
+                  evaluate({kind, 22, {0, 1}, 2}, mesh, there))
+            << place << " by " << shift;
+      }
+  // Over one axis of two the other coordinate does not count.
+  EXPECT_EQ(evaluate({ScalarExpr::Kind::Extent, 11, {0}, 1, 2}, mesh, {1, 1}),
+            evaluate({ScalarExpr::Kind::Extent, 11, {0}}, mesh, {0, 1}));
+  EXPECT_EQ(largestValue({ScalarExpr::Kind::Extent, 11, {0}, 1, 1}, mesh), 4);
+}
+
 TEST(Plan, PrintedTextReadsBackTheSame) {
   Plan plan = sample();
   ASSERT_TRUE(verifyPlan(plan).ok()) << verifyPlan(plan).message();

@@ -132,8 +132,8 @@ void expectEqualToTheModelInOrder(const std::string &family,
   ASSERT_TRUE(succeeded(compile(*balanced, mesh, axes, strategy)));
   State want = State::initialize(*plain, 3), got = want;
   for (const char *entry : {"train", "evaluate", "forward"}) {
-    auto a = Interpreter(*balanced).runEntry(entry, got,
-                                             inputsOf(*balanced, entry));
+    auto a =
+        Interpreter(*balanced).runEntry(entry, got, inputsOf(*balanced, entry));
     auto b = Interpreter(*plain).runEntry(entry, want, inputsOf(*plain, entry));
     ASSERT_TRUE(succeeded(a) && succeeded(b)) << entry;
     for (const auto &[name, tensor] : *b) {
@@ -166,10 +166,10 @@ TEST(BalanceSequence, ResultsAreThoseOfOneDeviceWhenSplit) {
 /// Positions that attention of the balanced model masks by.
 std::vector<int64_t> positionsOf(int64_t parts) {
   OwningOpRef<ModuleOp> module = buildModel("llama", 0);
-  module.get()->setAttr(dist::DistDialect::getMeshAttrName(),
-                        parseAttribute("#dist.mesh<cp=" +
-                                           std::to_string(parts) + ">",
-                                       &context()));
+  module.get()->setAttr(
+      dist::DistDialect::getMeshAttrName(),
+      parseAttribute("#dist.mesh<cp=" + std::to_string(parts) + ">",
+                     &context()));
   PassManager manager(&context());
   BalanceSequencePassOptions options;
   options.axes.push_back("cp");
@@ -186,8 +186,8 @@ std::vector<int64_t> positionsOf(int64_t parts) {
   std::vector<Tensor> arguments;
   for (BlockArgument argument : block.getArguments()) {
     auto type = cast<RankedTensorType>(argument.getType());
-    arguments.push_back(Tensor::zeros(*elementKindOf(type.getElementType()),
-                                      type.getShape()));
+    arguments.push_back(
+        Tensor::zeros(*elementKindOf(type.getElementType()), type.getShape()));
   }
   auto values = evaluateBlock(block, arguments, positions);
   return succeeded(values) ? (*values)[0].ints : std::vector<int64_t>();

@@ -40,8 +40,8 @@ OwningOpRef<ModuleOp> buildModule(const OpCase &op) {
     results += comma + op.results[i];
     outputs += comma + op.results[i] + " {graph.output = \"r" +
                std::to_string(i) + "\"}";
-    returned += comma + "%r" +
-                (op.results.size() > 1 ? "#" + std::to_string(i) : "");
+    returned +=
+        comma + "%r" + (op.results.size() > 1 ? "#" + std::to_string(i) : "");
   }
   text += ") -> (" + outputs + ") {\n  %r";
   if (op.results.size() > 1)
@@ -121,8 +121,8 @@ void decide(ModuleOp module, const OpCase &opCase,
         found = &signature;
     }
     ASSERT_TRUE(found) << opCase.program << " on axis " << axis;
-    ASSERT_TRUE(allowsProgram(*found, mesh, axis,
-                              ArrayRef(programs).take_front(axis)));
+    ASSERT_TRUE(
+        allowsProgram(*found, mesh, axis, ArrayRef(programs).take_front(axis)));
     programs[axis] = found->program;
     for (unsigned i = 0; i < numOperands; ++i)
       layouts[i][axis] = found->operands[i];
@@ -145,8 +145,11 @@ void decide(ModuleOp module, const OpCase &opCase,
 }
 
 OpCase softmaxCase() {
-  return {"softmax", "split_classes", "graph.softmax %0",
-          {"tensor<3x7xf32>"}, {"tensor<3x7xf32>"}};
+  return {"softmax",
+          "split_classes",
+          "graph.softmax %0",
+          {"tensor<3x7xf32>"},
+          {"tensor<3x7xf32>"}};
 }
 
 OpCase crossEntropyCase() {
@@ -174,8 +177,11 @@ OpCase rmsNormCase() {
 }
 
 OpCase cumsumCase(const std::string &flags) {
-  return {"cumsum" + flags, "boundary_state", "graph.cumsum %0 dim 1" + flags,
-          {"tensor<3x7x2xf32>"}, {"tensor<3x7x2xf32>"}};
+  return {"cumsum" + flags,
+          "boundary_state",
+          "graph.cumsum %0 dim 1" + flags,
+          {"tensor<3x7x2xf32>"},
+          {"tensor<3x7x2xf32>"}};
 }
 
 OpCase convCase(bool dilated) {
@@ -220,9 +226,9 @@ OpCase gradientOf(const OpCase &attention) {
                 std::string(positions ? "positions(%6, %7) " : "") +
                 attention.assembly.substr(attention.assembly.find("scale"));
   op.operands.resize(3);
-  op.operands.insert(op.operands.end(),
-                     {attention.results[0], attention.results[1],
-                      attention.results[0]});
+  op.operands.insert(
+      op.operands.end(),
+      {attention.results[0], attention.results[1], attention.results[0]});
   op.operands.insert(op.operands.end(), attention.operands.begin() + 3,
                      attention.operands.end());
   op.results.assign(op.operands.begin(), op.operands.begin() + 3);

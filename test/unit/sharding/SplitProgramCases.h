@@ -31,8 +31,8 @@ mlir::Operation *opOf(mlir::ModuleOp module);
 /// Normal floats; integers are labels, or a permutation for positions.
 std::vector<Tensor> inputsOf(mlir::ModuleOp module);
 
-/// What an axis of the mesh does to the op: the program or a plain signature, of
-/// these layouts; "": the program whatever they are.
+/// What an axis of the mesh does to the op: the program or a plain signature,
+/// of these layouts; "": the program whatever they are.
 struct AxisChoice {
   bool program = true;
   std::string layouts;

@@ -36,7 +36,7 @@ void expectEqualToOneDevice(const OpCase &op, const ProgramSetting &setting) {
   bool expanded = true, sends = false;
   split->walk([&](Operation *o) {
     expanded &= !o->hasAttr(dist::DistDialect::getProgramsAttrName());
-    sends |= isa<dist::AllReduceOp, dist::ExchangeOp>(o);
+    sends |= isa<dist::AllReduceOp, dist::AllGatherOp, dist::ExchangeOp>(o);
   });
   EXPECT_TRUE(expanded && sends);
   auto got = Interpreter(*split).run("main", inputs);
@@ -56,17 +56,15 @@ void expectEqualToOneDevice(const OpCase &op, const ProgramSetting &setting) {
 }
 
 const std::vector<ProgramSetting> rowSettings = {
-    {"tp=2", {{}}},
-    {"tp=3", {{}}},
+    {"tp=2", {{}}},         {"tp=3", {{}}},
     {"tp=9", {{}}}, // empty shards
-    {"a=2, b=2", {{}, {}}},
-    {"a=3, b=2", {{}, {}}},
+    {"a=2, b=2", {{}, {}}}, {"a=3, b=2", {{}, {}}},
 };
 
 // Row reductions over split classes and features.
 TEST(SplitPrograms, RowsOverSplitClassesEqualOneDevice) {
-  for (const OpCase &op : {softmaxCase(), crossEntropyCase(), layerNormCase(),
-                           rmsNormCase()})
+  for (const OpCase &op :
+       {softmaxCase(), crossEntropyCase(), layerNormCase(), rmsNormCase()})
     for (const ProgramSetting &setting : rowSettings)
       expectEqualToOneDevice(op, setting);
 }
@@ -83,11 +81,9 @@ TEST(SplitPrograms, ProgramsCombineWithPlainSplits) {
 }
 
 const std::vector<ProgramSetting> ringSettings = {
-    {"cp=2", {{}}},
-    {"cp=3", {{}}},
+    {"cp=2", {{}}},         {"cp=3", {{}}},
     {"cp=7", {{}}}, // empty shards
-    {"a=2, b=2", {{}, {}}},
-    {"a=3, b=2", {{}, {}}},
+    {"a=2, b=2", {{}, {}}}, {"a=3, b=2", {{}, {}}},
 };
 
 // Keys and values travel, each rank keeps its queries: grouped-query heads,
@@ -105,8 +101,7 @@ TEST(SplitPrograms, RingAttentionGradientEqualsOneDevice) {
     for (auto [queries, keys] : {std::pair(6, 6), std::pair(5, 7)})
       for (const ProgramSetting &setting : ringSettings)
         expectEqualToOneDevice(
-            gradientOf(attentionCase(causal, false, queries, keys)),
-            setting);
+            gradientOf(attentionCase(causal, false, queries, keys)), setting);
 }
 
 // Tokens in another order: the mask goes by positions, which travel too.
@@ -216,8 +211,8 @@ void expectCompiledEqualToOneDevice(const OpCase &op,
 }
 
 TEST(CompiledSplitPrograms, RowsOverSplitClassesEqualOneDevice) {
-  for (const OpCase &op : {softmaxCase(), crossEntropyCase(), layerNormCase(),
-                           rmsNormCase()})
+  for (const OpCase &op :
+       {softmaxCase(), crossEntropyCase(), layerNormCase(), rmsNormCase()})
     expectCompiledEqualToOneDevice(op, {"tp=3", {{}}});
   expectCompiledEqualToOneDevice(crossEntropyCase(), {"a=2, b=2", {{}, {}}});
 }
@@ -236,7 +231,8 @@ TEST(CompiledSplitPrograms, ScansAndConvolutionsEqualOneDevice) {
   expectCompiledEqualToOneDevice(cumsumCase(" reverse"), {"x=2", {{}}});
   AxisChoice rows{true, "S(2), B -> S(2)"}, columns{true, "S(3), B -> S(3)"};
   expectCompiledEqualToOneDevice(convCase(false), {"x=3", {rows}});
-  expectCompiledEqualToOneDevice(convCase(false), {"x=2, y=2", {rows, columns}});
+  expectCompiledEqualToOneDevice(convCase(false),
+                                 {"x=2, y=2", {rows, columns}});
   expectCompiledEqualToOneDevice(convCase(true), {"x=3", {rows}});
 }
 
