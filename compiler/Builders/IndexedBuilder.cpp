@@ -45,8 +45,7 @@ mlir::Value GraphBuilder::conv(mlir::Value x, mlir::Value weight,
     shape.push_back(windowsOf(in[2 + dim], size, options, dim));
   mlir::Value y = graph::ConvOp::create(
       builder, loc(), typeOf(x).clone(shape), x, weight, lists.strides,
-      lists.dilations, lists.low, lists.high,
-      options.groups);
+      lists.dilations, lists.low, lists.high, options.groups);
   return bias ? add(y, broadcast(bias, shape, {1})) : y;
 }
 
@@ -58,10 +57,10 @@ mlir::Value GraphBuilder::pool(graph::PoolKind kind, mlir::Value x,
   llvm::SmallVector<int64_t> shape = {in[0], in[1]};
   for (auto [dim, size] : llvm::enumerate(window))
     shape.push_back(windowsOf(in[2 + dim], size, options, dim));
-  return graph::PoolOp::create(
-      builder, loc(), typeOf(x).clone(shape), kind, x,
-      llvm::SmallVector<int64_t>(window), lists.strides, lists.dilations,
-      lists.low, lists.high, excludePadding);
+  return graph::PoolOp::create(builder, loc(), typeOf(x).clone(shape), kind, x,
+                               llvm::SmallVector<int64_t>(window),
+                               lists.strides, lists.dilations, lists.low,
+                               lists.high, excludePadding);
 }
 
 mlir::Value GraphBuilder::pad(mlir::Value x, llvm::ArrayRef<int64_t> low,
@@ -86,8 +85,8 @@ GraphBuilder::sort(mlir::Value x, int64_t dim, bool descending) {
   return {op.getValues(), op.getIndices()};
 }
 
-std::pair<mlir::Value, mlir::Value> GraphBuilder::topK(mlir::Value x,
-                                                       int64_t k, int64_t dim) {
+std::pair<mlir::Value, mlir::Value> GraphBuilder::topK(mlir::Value x, int64_t k,
+                                                       int64_t dim) {
   llvm::SmallVector<int64_t> shape(shapeOf(x));
   shape[dim] = k;
   auto op = graph::TopKOp::create(builder, loc(), typeOf(x).clone(shape),
@@ -106,9 +105,8 @@ mlir::Value GraphBuilder::take(mlir::Value x, mlir::Value indices,
 
 mlir::Value GraphBuilder::takeAlong(mlir::Value x, mlir::Value indices,
                                     int64_t dim) {
-  return graph::TakeAlongOp::create(builder, loc(),
-                                    typeOf(x).clone(shapeOf(indices)), x,
-                                    indices, dim);
+  return graph::TakeAlongOp::create(
+      builder, loc(), typeOf(x).clone(shapeOf(indices)), x, indices, dim);
 }
 
 mlir::Value GraphBuilder::scatterAdd(mlir::Value indices, mlir::Value updates,
@@ -137,9 +135,9 @@ mlir::Value GraphBuilder::oneHot(mlir::Value indices, int64_t classes) {
   llvm::SmallVector<int64_t> shape(shapeOf(indices));
   auto dims = llvm::to_vector(llvm::seq<int64_t>(0, shape.size()));
   shape.push_back(classes);
-  mlir::Value is = compare(graph::Predicate::Eq,
-                           broadcast(indices, shape, dims),
-                           iota(shape.size() - 1, shape, /*integer=*/true));
+  mlir::Value is =
+      compare(graph::Predicate::Eq, broadcast(indices, shape, dims),
+              iota(shape.size() - 1, shape, /*integer=*/true));
   return castToFloat(is);
 }
 
@@ -163,8 +161,8 @@ GraphBuilder::BatchNorm GraphBuilder::batchNorm(mlir::Value x,
   mlir::Value centred = sub(x, broadcast(result.mean, shape, {1}));
   result.variance =
       scale(reduceSum(mul(centred, centred), dims), 1.0 / double(count));
-  result.output = normalize(x, result.mean, result.variance, weight, bias,
-                            epsilon);
+  result.output =
+      normalize(x, result.mean, result.variance, weight, bias, epsilon);
   return result;
 }
 

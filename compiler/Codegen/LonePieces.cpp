@@ -77,8 +77,8 @@ private:
   IrValue address(const Memory &memory, ArrayRef<IrValue> indices) {
     IrValue sum = constant(0);
     for (auto [stride, index] : llvm::zip_equal(memory.strides, indices))
-      sum = builder.CreateNSWAdd(
-          sum, builder.CreateNSWMul(index, constant(stride)));
+      sum = builder.CreateNSWAdd(sum,
+                                 builder.CreateNSWMul(index, constant(stride)));
     return builder.CreateGEP(memory.type, memory.pointer, sum);
   }
   IrValue load(const Memory &memory, ArrayRef<IrValue> indices) {
@@ -174,8 +174,8 @@ void LonePieceEmitter::loops(const Memory &memory, ArrayRef<unsigned> dims,
     return body();
   unsigned dim = dims.front();
   bool divided = isDivided(memory, dim);
-  loop(divided ? low : constant(0),
-       divided ? high : extentOf(memory.dims[dim]), [&](IrValue index) {
+  loop(divided ? low : constant(0), divided ? high : extentOf(memory.dims[dim]),
+       [&](IrValue index) {
          indices[dim] = index;
          loops(memory, dims.drop_front(), indices, body);
        });
@@ -256,9 +256,8 @@ void LonePieceEmitter::emitTake(kernel::TakeOp op) {
     });
   };
   if (op.getAlong())
-    return emitInner(
-        [&] { return builder.CreateSExt(load(indices, at), i64); },
-        numbers(0, output.rank()), {});
+    return emitInner([&] { return builder.CreateSExt(load(indices, at), i64); },
+                     numbers(0, output.rank()), {});
   emitInner(
       [&] {
         return builder.CreateSExt(
@@ -275,9 +274,8 @@ void LonePieceEmitter::emitPutAdd(kernel::PutAddOp op) {
   SmallVector<unsigned> free = allBut(output.rank(), dim);
   divide(output, free);
   SmallVector<IrValue> to(output.rank(), nullptr);
-  loops(output, numbers(0, output.rank()), to, [&] {
-    store(output, to, llvm::Constant::getNullValue(output.type));
-  });
+  loops(output, numbers(0, output.rank()), to,
+        [&] { store(output, to, llvm::Constant::getNullValue(output.type)); });
   if (dividedMemory) {
     // The same dim of the updates.
     dividedMemory = &updates;
@@ -290,9 +288,8 @@ void LonePieceEmitter::emitPutAdd(kernel::PutAddOp op) {
   unsigned outer = op.getAlong() ? updates.rank() : dim + count;
   loops(updates, numbers(0, outer), at, [&] {
     IrValue number =
-        load(indices, op.getAlong()
-                          ? ArrayRef<IrValue>(at)
-                          : ArrayRef<IrValue>(at).slice(dim, count));
+        load(indices, op.getAlong() ? ArrayRef<IrValue>(at)
+                                    : ArrayRef<IrValue>(at).slice(dim, count));
     IrValue place = builder.CreateSub(builder.CreateSExt(number, i64), offset);
     ifThen(builder.CreateICmpULT(place, extent), [&] {
       loops(updates, numbers(outer, updates.rank()), at, [&] {
@@ -318,8 +315,8 @@ void LonePieceEmitter::emitScan(kernel::ScanOp op) {
   IrValue extent = extentOf(output.dims[dim]);
   loops(output, lines, at, [&] {
     IrValue neutral =
-        !product ? static_cast<IrValue>(
-                       llvm::Constant::getNullValue(output.type))
+        !product
+            ? static_cast<IrValue>(llvm::Constant::getNullValue(output.type))
         : output.type->isFloatingPointTy()
             ? static_cast<IrValue>(llvm::ConstantFP::get(output.type, 1.0))
             : ConstantInt::get(output.type, 1);
@@ -327,12 +324,11 @@ void LonePieceEmitter::emitScan(kernel::ScanOp op) {
     loop(constant(0), extent, [&](IrValue step) {
       at[dim] = step;
       if (op.getReverse())
-        at[dim] = builder.CreateSub(builder.CreateSub(extent, constant(1)),
-                                    step);
+        at[dim] =
+            builder.CreateSub(builder.CreateSub(extent, constant(1)), step);
       IrValue before = builder.CreateLoad(output.type, total);
       IrValue element = load(input, at);
-      IrValue next =
-          product ? multiply(before, element) : add(before, element);
+      IrValue next = product ? multiply(before, element) : add(before, element);
       builder.CreateStore(next, total);
       store(output, at, op.getExclusive() ? before : next);
     });
@@ -348,8 +344,8 @@ llvm::Function *LonePieceEmitter::makeSift(const Memory &input,
   llvm::Function *outside = function;
   BasicBlock *returnTo = builder.GetInsertBlock();
   auto *type = llvm::FunctionType::get(
-      builder.getVoidTy(),
-      {builder.getPtrTy(), builder.getPtrTy(), i64, i64}, false);
+      builder.getVoidTy(), {builder.getPtrTy(), builder.getPtrTy(), i64, i64},
+      false);
   function = llvm::Function::Create(
       type, llvm::GlobalValue::InternalLinkage,
       llvm::Twine(llvm::StringRef(func.getSymName())) + "_sift", module);
@@ -376,10 +372,9 @@ llvm::Function *LonePieceEmitter::makeSift(const Memory &input,
     auto element = [&](IrValue place) {
       return builder.CreateLoad(
           input.type,
-          builder.CreateGEP(
-              input.type, values,
-              builder.CreateMul(builder.CreateSExt(place, i64),
-                                constant(input.strides[dim]))));
+          builder.CreateGEP(input.type, values,
+                            builder.CreateMul(builder.CreateSExt(place, i64),
+                                              constant(input.strides[dim]))));
     };
     IrValue x = element(a), y = element(b);
     auto less = [&](IrValue l, IrValue r) -> IrValue {
@@ -402,8 +397,8 @@ llvm::Function *LonePieceEmitter::makeSift(const Memory &input,
   builder.SetInsertPoint(head);
   llvm::PHINode *root = builder.CreatePHI(i64, 2);
   root->addIncoming(function->getArg(2), entry);
-  IrValue left = builder.CreateAdd(builder.CreateMul(root, constant(2)),
-                                   constant(1));
+  IrValue left =
+      builder.CreateAdd(builder.CreateMul(root, constant(2)), constant(1));
   builder.CreateCondBr(builder.CreateICmpSLT(left, end), choose, done);
   builder.SetInsertPoint(choose);
   IrValue right = builder.CreateAdd(left, constant(1));
@@ -509,7 +504,8 @@ LogicalResult LonePieceEmitter::emit(Operation *piece) {
     auto argument = dyn_cast<BlockArgument>(operand);
     if (!argument)
       return func.emitError("internal error: kernel '")
-             << func.getSymName() << "': operands of its piece are not in memory";
+             << func.getSymName()
+             << "': operands of its piece are not in memory";
     memories.push_back(memoryOf(argument.getArgNumber()));
   }
   for (OpResult result : piece->getResults()) {
@@ -518,8 +514,8 @@ LogicalResult LonePieceEmitter::emit(Operation *piece) {
     if (found == yield->getOperands().end())
       return func.emitError("internal error: kernel '")
              << func.getSymName() << "': a result of its piece is not stored";
-    memories.push_back(memoryOf(
-        func.getNumInputs() + (found - yield->getOperands().begin())));
+    memories.push_back(
+        memoryOf(func.getNumInputs() + (found - yield->getOperands().begin())));
   }
   llvm::TypeSwitch<Operation *>(piece)
       .Case([&](kernel::TakeOp op) { emitTake(op); })

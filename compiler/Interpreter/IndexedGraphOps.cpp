@@ -416,7 +416,8 @@ template <typename T> LogicalResult IndexedEvaluator<T>::run() {
       .Case([&](graph::CumprodOp o) {
         return scan(o.getDim(), true, o.getReverse(), o.getExclusive());
       })
-      .Case([&](graph::SortOp o) { return sort(o.getDim(), o.getDescending()); })
+      .Case(
+          [&](graph::SortOp o) { return sort(o.getDim(), o.getDescending()); })
       .Case([&](graph::TopKOp o) { return sort(o.getDim(), true); })
       .Case([&](graph::TakeOp o) { return take(o.getDim(), false); })
       .Case([&](graph::TakeAlongOp o) { return take(o.getDim(), true); })

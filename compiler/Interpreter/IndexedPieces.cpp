@@ -220,7 +220,8 @@ LogicalResult evaluateIndexedPiece(const OpInputs &inputs,
                                    SmallVectorImpl<Tensor> &results) {
   bool isF32 = inputs.precision == Precision::F32;
   return llvm::TypeSwitch<Operation *, LogicalResult>(inputs.op)
-      .Case([&](kernel::TakeOp op) { return evaluateTake(op, inputs, results); })
+      .Case(
+          [&](kernel::TakeOp op) { return evaluateTake(op, inputs, results); })
       .Case([&](kernel::PutAddOp op) {
         return isF32 ? evaluatePutAdd<float>(op, inputs, results)
                      : evaluatePutAdd<double>(op, inputs, results);
@@ -229,7 +230,8 @@ LogicalResult evaluateIndexedPiece(const OpInputs &inputs,
         return isF32 ? evaluateScan<float>(op, inputs, results)
                      : evaluateScan<double>(op, inputs, results);
       })
-      .Case([&](kernel::SortOp op) { return evaluateSort(op, inputs, results); })
+      .Case(
+          [&](kernel::SortOp op) { return evaluateSort(op, inputs, results); })
       .Default([](Operation *op) {
         return LogicalResult(op->emitError("is not a structured piece"));
       });

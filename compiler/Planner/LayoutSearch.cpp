@@ -148,9 +148,9 @@ private:
   };
   struct Edge {
     unsigned a, b;
-    Costs table;         // [a][b]
-    Costs toA, toB;      // messages: what was moved from the edge to its nodes
-    double least = 0;    // entry of the table, while nodes are improved
+    Costs table;      // [a][b]
+    Costs toA, toB;   // messages: what was moved from the edge to its nodes
+    double least = 0; // entry of the table, while nodes are improved
     bool live = true;
     unsigned other(unsigned n) const { return n == a ? b : a; }
   };
@@ -227,8 +227,8 @@ private:
       }
     nodes[a].edges.push_back(edges.size());
     nodes[b].edges.push_back(edges.size());
-    edges.push_back({a, b, table,
-                     Costs(nodes[a].size(), 0), Costs(nodes[b].size(), 0)});
+    edges.push_back(
+        {a, b, table, Costs(nodes[a].size(), 0), Costs(nodes[b].size(), 0)});
   }
 
   void disconnect(unsigned e) {
@@ -419,11 +419,10 @@ private:
         std::vector<unsigned> merged;
         std::set_union(around[n].begin(), around[n].end(), scope.begin(),
                        scope.end(), std::back_inserter(merged));
-        merged.erase(std::remove_if(merged.begin(), merged.end(),
-                                    [&](unsigned m) {
-                                      return m == n || m == chosen;
-                                    }),
-                     merged.end());
+        merged.erase(
+            std::remove_if(merged.begin(), merged.end(),
+                           [&](unsigned m) { return m == n || m == chosen; }),
+            merged.end());
         around[n] = std::move(merged);
       }
       around.erase(chosen);
@@ -435,9 +434,9 @@ private:
     for (const Edge &edge : edges)
       if (edge.live)
         factors.push_back({{std::min(edge.a, edge.b), std::max(edge.a, edge.b)},
-                           edge.a < edge.b ? edge.table
-                                           : tableFrom(&edge - &edges[0],
-                                                       edge.b)});
+                           edge.a < edge.b
+                               ? edge.table
+                               : tableFrom(&edge - &edges[0], edge.b)});
     for (unsigned n : order)
       eliminate(n, factors);
     for (unsigned n : live)
@@ -766,8 +765,8 @@ private:
   bool dropLabels() {
     double now = currentBound();
     // Sums of this size are exact to some 1e-13 of it.
-    double room = std::max(0.0, bestObjective - now) +
-                  1e-9 * std::fabs(bestObjective);
+    double room =
+        std::max(0.0, bestObjective - now) + 1e-9 * std::fabs(bestObjective);
     for (Node &node : nodes)
       node.keep.assign(node.size(), 1);
     sweep(true, room);

@@ -61,13 +61,12 @@ unsigned CandidateMaker::kindOf(Value value) {
       continue;
     AxisLayout layout;
     if (Operation *op = value.getDefiningOp()) {
-      layout = decided(op,
-                       op->getNumOperands() +
-                           cast<OpResult>(value).getResultNumber(),
-                       axis);
+      layout = decided(
+          op, op->getNumOperands() + cast<OpResult>(value).getResultNumber(),
+          axis);
     } else {
-      StringRef name = entry.getArgumentVariable(
-          cast<BlockArgument>(value).getArgNumber());
+      StringRef name =
+          entry.getArgumentVariable(cast<BlockArgument>(value).getArgNumber());
       auto known = options.decidedVariables.find(name);
       if (!name.empty() && known != options.decidedVariables.end())
         layout = known->second.getAxes()[axis];
@@ -258,7 +257,8 @@ void CandidateMaker::enumerate(
         wanted.operands.push_back(decided(op, slot, axis));
       for (unsigned slot = numOperands; slot < known.size(); ++slot)
         wanted.results.push_back(decided(op, slot, axis));
-      if (!signature.covers(wanted) || !signature.allows(mesh.getSizes()[axis]) ||
+      if (!signature.covers(wanted) ||
+          !signature.allows(mesh.getSizes()[axis]) ||
           signature.program != programOf(op, mesh, axis))
         continue;
     }
@@ -336,9 +336,8 @@ double CandidateMaker::secondsOf(Operation *op, const Choice &choice,
       auto consider = [&](ArrayRef<AxisLayout> layouts, TypeRange types) {
         for (auto [layout, type] : llvm::zip_equal(layouts, types))
           if (layout.isSplit()) {
-            int64_t runs =
-                cast<RankedTensorType>(type).getDimSize(layout.dim) /
-                layout.unit;
+            int64_t runs = cast<RankedTensorType>(type).getDimSize(layout.dim) /
+                           layout.unit;
             part = std::max(part,
                             static_cast<double>(dist::capacityOf(runs, parts)) /
                                 static_cast<double>(runs));
@@ -366,8 +365,8 @@ double CandidateMaker::secondsOf(Operation *op, const Choice &choice,
   std::string name;
   if (element)
     llvm::raw_string_ostream(name) << element;
-  double seconds = std::max(work / cluster.flopsOf(name),
-                            bytes / device.memoryBandwidth);
+  double seconds =
+      std::max(work / cluster.flopsOf(name), bytes / device.memoryBandwidth);
   for (auto [i, signature] : llvm::enumerate(choice)) {
     int64_t parts = mesh.getSizes()[options.axes[i]];
     double others = 1;
@@ -405,10 +404,8 @@ std::vector<Candidate> CandidateMaker::make(Operation *op) {
       return static_cast<uint16_t>(std::max(state, 0));
     };
     for (auto [n, operand] : llvm::enumerate(op->getOperands()))
-      candidate.operands.push_back(
-          number(operand, [n = n](const OpSignature &s) {
-            return s.operands[n];
-          }));
+      candidate.operands.push_back(number(
+          operand, [n = n](const OpSignature &s) { return s.operands[n]; }));
     for (auto [n, result] : llvm::enumerate(op->getResults()))
       candidate.results.push_back(number(
           result, [n = n](const OpSignature &s) { return s.results[n]; }));
@@ -439,14 +436,16 @@ void CandidateMaker::prune(Operation *op, std::vector<Candidate> &candidates) {
   // Ascending by time: what can stand in for one is before it.
   for (Candidate &candidate : candidates) {
     // Whole throughout: what always works stays.
-    bool replaced = !candidate.isWhole() && llvm::any_of(kept, [&](const Candidate &other) {
-      double left = candidate.seconds - other.seconds;
-      for (size_t n = 0; n < operands.size() && left >= 0; ++n)
-        left -= operands[n]->seconds(candidate.operands[n], other.operands[n]);
-      for (size_t n = 0; n < results.size() && left >= 0; ++n)
-        left -= results[n]->seconds(other.results[n], candidate.results[n]);
-      return left >= 0;
-    });
+    bool replaced =
+        !candidate.isWhole() && llvm::any_of(kept, [&](const Candidate &other) {
+          double left = candidate.seconds - other.seconds;
+          for (size_t n = 0; n < operands.size() && left >= 0; ++n)
+            left -=
+                operands[n]->seconds(candidate.operands[n], other.operands[n]);
+          for (size_t n = 0; n < results.size() && left >= 0; ++n)
+            left -= results[n]->seconds(other.results[n], candidate.results[n]);
+          return left >= 0;
+        });
     if (!replaced)
       kept.push_back(std::move(candidate));
   }

@@ -70,12 +70,12 @@ private:
   void addEntry(unsigned kind, const dist::AxisLayout &entry);
   dist::AxisLayout decided(mlir::Operation *op, unsigned slot,
                            unsigned axis) const;
-  void enumerate(mlir::Operation *op, unsigned axis, const GivenEntries &given,
-                 const OpRules *common, Choice &chosen,
-                 llvm::SmallVectorImpl<llvm::StringRef> &programs,
-                 llvm::SmallVectorImpl<llvm::SmallVector<dist::AxisLayout, 4>>
-                     &known,
-                 std::vector<Choice> &out);
+  void enumerate(
+      mlir::Operation *op, unsigned axis, const GivenEntries &given,
+      const OpRules *common, Choice &chosen,
+      llvm::SmallVectorImpl<llvm::StringRef> &programs,
+      llvm::SmallVectorImpl<llvm::SmallVector<dist::AxisLayout, 4>> &known,
+      std::vector<Choice> &out);
   bool isUsable(mlir::Operation *op, const OpRules &rules,
                 const OpSignature &signature, unsigned axis) const;
   double secondsOf(mlir::Operation *op, const Choice &choice,

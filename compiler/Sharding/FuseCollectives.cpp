@@ -25,9 +25,8 @@ bool isCollective(Operation *op) {
 
 /// Whether an op moves early: a collective, or what is only there to feed one.
 bool isMovable(Operation *op) {
-  return isCollective(op) ||
-         (isa<dist::LocalSliceOp, dist::PartialOp>(op) &&
-          llvm::all_of(op->getUsers(), isCollective));
+  return isCollective(op) || (isa<dist::LocalSliceOp, dist::PartialOp>(op) &&
+                              llvm::all_of(op->getUsers(), isCollective));
 }
 
 /// Bytes of the largest list of tensors that an op reads or makes.
@@ -122,16 +121,14 @@ private:
         reduce.getReduction());
     if (!others.empty())
       shard = dist::AllReduceOp::create(builder, reduce.getLoc(), type, shard,
-                                        Value(), others,
-                                        reduce.getReduction());
+                                        Value(), others, reduce.getReduction());
     replaceSliced(whole, shard, *slice, chain);
     reduce.erase();
   }
 
   /// The type of the slices of `value` behind the ops of `chain`, as a type of
   /// the value's own elements.
-  static RankedTensorType slicedType(Value value,
-                                     ArrayRef<Operation *> chain) {
+  static RankedTensorType slicedType(Value value, ArrayRef<Operation *> chain) {
     auto find = [](Value from) -> RankedTensorType {
       for (Operation *user : from.getUsers())
         if (auto local = dyn_cast<dist::LocalSliceOp>(user))
@@ -173,9 +170,9 @@ private:
       for (Value operand : op->getOperands()) {
         Value &known = sliced[operand];
         if (!known)
-          known = dist::LocalSliceOp::create(
-              builder, op->getLoc(), like(operand, shardType), operand,
-              slice.second, slice.first);
+          known = dist::LocalSliceOp::create(builder, op->getLoc(),
+                                             like(operand, shardType), operand,
+                                             slice.second, slice.first);
         mapping.map(operand, known);
       }
       Operation *copy = builder.clone(*op, mapping);
@@ -212,8 +209,7 @@ private:
     auto scatter = gather.getInput().getDefiningOp<dist::ReduceScatterOp>();
     if (!scatter || !gather.getInput().hasOneUse() ||
         gather.getOutput().use_empty() || scatter.getInputs().size() != 1 ||
-        scatter->getBlock() != &block ||
-        scatter.getDim() != gather.getDim() ||
+        scatter->getBlock() != &block || scatter.getDim() != gather.getDim() ||
         scatter.getAxes() != gather.getAxes() ||
         scatter.getInput().getType() != gather.getOutput().getType())
       return;
@@ -266,9 +262,8 @@ public:
       keys[&op] = key;
       order.push_back({key, &op});
     }
-    llvm::sort(order, [](const auto &a, const auto &b) {
-      return a.first < b.first;
-    });
+    llvm::sort(order,
+               [](const auto &a, const auto &b) { return a.first < b.first; });
     for (auto &[key, op] : order)
       op->moveBefore(block.getTerminator());
   }
@@ -382,10 +377,10 @@ private:
       if (attr.getName() != "operandSegmentSizes")
         attributes.push_back(attr);
     auto type = cast<RankedTensorType>(op->getResult(0).getType());
-    return {op->getName().getAsOpaquePointer(),
-            DictionaryAttr::get(op->getContext(), attributes)
-                .getAsOpaquePointer(),
-            type.getElementType().getAsOpaquePointer()};
+    return {
+        op->getName().getAsOpaquePointer(),
+        DictionaryAttr::get(op->getContext(), attributes).getAsOpaquePointer(),
+        type.getElementType().getAsOpaquePointer()};
   }
 
   /// Closes the buckets of what the op, or one inside of it, reads.

@@ -104,8 +104,9 @@ public:
         least += *std::min_element(bytes.begin(), bytes.end());
       if (least > memory)
         return entry.emitOpError("expects variables and gradients to fit ")
-               << bytesText(memory) << " bytes a device, but they need at least "
-               << bytesText(least) << ", " << bytesText(least - memory)
+               << bytesText(memory)
+               << " bytes a device, but they need at least " << bytesText(least)
+               << ", " << bytesText(least - memory)
                << " more: use more devices on the searched axes or a smaller "
                   "model";
       // The price of a byte: raised until what is found fits, then narrowed.
@@ -162,13 +163,13 @@ public:
           classes[classOf[i]][labels[nodeOf[classOf[i]]]];
       SmallVector<LayoutAttr> operands, results;
       for (unsigned n = 0; n < op->getNumOperands(); ++n)
-        operands.push_back(
-            makers.merge(op, n, makers.tableOf(op->getOperand(n))
-                                    .layout(candidate.operands[n])));
+        operands.push_back(makers.merge(
+            op, n,
+            makers.tableOf(op->getOperand(n)).layout(candidate.operands[n])));
       for (unsigned n = 0; n < op->getNumResults(); ++n)
-        results.push_back(makers.merge(op, op->getNumOperands() + n,
-                                       makers.tableOf(op->getResult(n))
-                                           .layout(candidate.results[n])));
+        results.push_back(makers.merge(
+            op, op->getNumOperands() + n,
+            makers.tableOf(op->getResult(n)).layout(candidate.results[n])));
       makers.setProgramsOf(op, candidate.programs);
       op->setAttr(dist::DistDialect::getSignatureAttrName(),
                   dist::SignatureAttr::get(context, operands, results));
@@ -177,8 +178,7 @@ public:
     for (Operation *op : ops) {
       if (!isFree(op))
         continue;
-      LayoutAttr layout =
-          LayoutAttr::getBroadcast(context, mesh.getNumAxes());
+      LayoutAttr layout = LayoutAttr::getBroadcast(context, mesh.getNumAxes());
       for (OpOperand &use : op->getResult(0).getUses()) {
         auto signature = use.getOwner()->getAttrOfType<dist::SignatureAttr>(
             dist::DistDialect::getSignatureAttrName());
@@ -228,8 +228,9 @@ private:
     op->getName().populateInherentAttrs(op, inherent);
     for (NamedAttribute attribute : inherent)
       if (attribute.getName() != "site")
-        hash = llvm::hash_combine(hash, attribute.getName().getAsOpaquePointer(),
-                                  attribute.getValue().getAsOpaquePointer());
+        hash =
+            llvm::hash_combine(hash, attribute.getName().getAsOpaquePointer(),
+                               attribute.getValue().getAsOpaquePointer());
     for (Type type : op->getOperandTypes())
       hash = llvm::hash_combine(hash, type.getAsOpaquePointer());
     for (Type type : op->getResultTypes())
@@ -392,8 +393,7 @@ private:
     return value.getDefiningOp() &&
            llvm::any_of(value.getUses(), [&](OpOperand &use) {
              return use.getOwner()->getNumResults() > 0 &&
-                    use.getOwner()->getResult(0).getType() ==
-                        value.getType() &&
+                    use.getOwner()->getResult(0).getType() == value.getType() &&
                     updates(use.getOwner());
            });
   }
@@ -655,9 +655,8 @@ private:
            << LayoutAttr::get(entry.getContext(), link.table->layout(a));
       diag.attachNote(link.value.getLoc())
           << "the other end is "
-          << (link.value.getDefiningOp()
-                  ? describe(link.value.getDefiningOp())
-                  : std::string("an argument"))
+          << (link.value.getDefiningOp() ? describe(link.value.getDefiningOp())
+                                         : std::string("an argument"))
           << "; a dim that micro-batches split keeps its other splits";
       return failure();
     }

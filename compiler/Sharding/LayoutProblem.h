@@ -42,8 +42,10 @@ struct ProblemReport {
   unsigned ops = 0, classes = 0, nodes = 0, candidates = 0, coreNodes = 0;
   double seconds = 0; // of a step: the objective
   double bound = 0;
-  double bytes = 0;   // of variables and gradients on a device
-  double gap() const { return seconds > bound ? (seconds - bound) / seconds : 0; }
+  double bytes = 0; // of variables and gradients on a device
+  double gap() const {
+    return seconds > bound ? (seconds - bound) / seconds : 0;
+  }
 };
 
 /// The layouts of one entry as a cost graph (docs/design/layout-search.md).

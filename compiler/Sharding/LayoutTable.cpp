@@ -21,9 +21,8 @@ LayoutTable::LayoutTable(RankedTensorType type, double fraction,
     : type(type), alphabet(alphabet), frozenDim(frozenDim), bucketed(bucketed),
       axes(axes) {
   elementBytes =
-      fraction *
-      static_cast<double>((type.getElementType().getIntOrFloatBitWidth() + 7) /
-                          8);
+      fraction * static_cast<double>(
+                     (type.getElementType().getIntOrFloatBitWidth() + 7) / 8);
   for (int64_t axis : axes) {
     parts.push_back(mesh.getSizes()[axis]);
     count *= alphabet.size();
@@ -93,8 +92,8 @@ int LayoutTable::find(ArrayRef<AxisLayout> entries) const {
 }
 
 bool LayoutTable::hasPartial(unsigned index) const {
-  return llvm::any_of(layout(index),
-                      [](const AxisLayout &entry) { return entry.isPartial(); });
+  return llvm::any_of(
+      layout(index), [](const AxisLayout &entry) { return entry.isPartial(); });
 }
 
 void LayoutTable::addSteps(unsigned index, const CollectiveCost &cost,

@@ -15,9 +15,9 @@ struct DeviceCost {
         start(cluster.levels.empty() ? 0 : cluster.levels[0].latency) {}
   double memoryBandwidth; // bytes/s
   /// Seconds to start a step of a reshard, beside what its messages take: as
-  /// long as the innermost link's latency (an NCCL hop over NVLink takes 3.4 us,
-  /// and so does a launch). Of programs that move the same bytes, it makes the
-  /// one with fewer steps cheaper.
+  /// long as the innermost link's latency (an NCCL hop over NVLink takes 3.4
+  /// us, and so does a launch). Of programs that move the same bytes, it makes
+  /// the one with fewer steps cheaper.
   double start;
 };
 

@@ -185,11 +185,10 @@ private:
                                     builder.getF64FloatAttr(result.bytes)),
                builder.getNamedAttr("ops",
                                     builder.getI64IntegerAttr(result.ops)),
+               builder.getNamedAttr("classes",
+                                    builder.getI64IntegerAttr(result.classes)),
                builder.getNamedAttr(
-                   "classes", builder.getI64IntegerAttr(result.classes)),
-               builder.getNamedAttr(
-                   "candidates",
-                   builder.getI64IntegerAttr(result.candidates)),
+                   "candidates", builder.getI64IntegerAttr(result.candidates)),
                builder.getNamedAttr(
                    "core", builder.getI64IntegerAttr(result.coreNodes))}));
       // Later entries find the variables decided.

@@ -30,7 +30,9 @@ inline Dim dimOf(Type type, unsigned dim) {
     return {tensor.getDimSize(dim), shard.getDims()[dim]};
   return Dim::whole(tensor.getDimSize(dim));
 }
-inline Dim dimOf(Value value, unsigned dim) { return dimOf(value.getType(), dim); }
+inline Dim dimOf(Value value, unsigned dim) {
+  return dimOf(value.getType(), dim);
+}
 
 inline SmallVector<Dim> dimsOf(Type type) {
   SmallVector<Dim> dims;

@@ -97,18 +97,17 @@ LogicalResult verifyNumbers(Operation *op, size_t count,
              << list.values.size();
     for (int64_t value : list.values)
       if (value < list.least)
-        return op->emitOpError("expects '")
-               << list.name << "' to be at least " << list.least << ", got "
-               << value;
+        return op->emitOpError("expects '") << list.name << "' to be at least "
+                                            << list.least << ", got " << value;
   }
   return success();
 }
 
 /// Shapes of `window` and its transpose: `windows` has one more dim for each of
 /// `dims` of `whole`, in front of the first of them.
-LogicalResult verifyWindows(Operation *op, Value whole,
-                            StringRef windowsName, Value windows,
-                            ArrayRef<int64_t> dims, ArrayRef<int64_t> strides,
+LogicalResult verifyWindows(Operation *op, Value whole, StringRef windowsName,
+                            Value windows, ArrayRef<int64_t> dims,
+                            ArrayRef<int64_t> strides,
                             ArrayRef<int64_t> dilations,
                             ArrayRef<int64_t> low) {
   RankedTensorType type = typeOf(whole);
@@ -116,8 +115,8 @@ LogicalResult verifyWindows(Operation *op, Value whole,
                            {{"strides", strides, 1},
                             {"dilations", dilations, 1},
                             {"low", low, 0}})) ||
-      failed(expectElementType(op, windowsName, windows,
-                               type.getElementType())) ||
+      failed(
+          expectElementType(op, windowsName, windows, type.getElementType())) ||
       failed(expectRank(op, windowsName, windows,
                         type.getRank() + static_cast<int64_t>(dims.size()))))
     return failure();
@@ -165,13 +164,13 @@ LogicalResult verifySpatial(Operation *op, ArrayRef<int64_t> input,
 } // namespace
 
 LogicalResult WindowOp::verify() {
-  return verifyWindows(*this, getInput(), "output", getOutput(),
-                       getDims(), getStrides(), getDilations(), getLow());
+  return verifyWindows(*this, getInput(), "output", getOutput(), getDims(),
+                       getStrides(), getDilations(), getLow());
 }
 
 LogicalResult FoldOp::verify() {
-  return verifyWindows(*this, getOutput(), "input", getInput(),
-                       getDims(), getStrides(), getDilations(), getLow());
+  return verifyWindows(*this, getOutput(), "input", getInput(), getDims(),
+                       getStrides(), getDilations(), getLow());
 }
 
 LogicalResult ConvOp::verify() {
@@ -202,9 +201,8 @@ LogicalResult ConvOp::verify() {
     return emitOpError("expects 'weight' for ")
            << x[1] << " / " << groups << " channels of a group, got " << w[1];
   if (w[0] % groups != 0)
-    return emitOpError("expects ")
-           << groups << " groups to divide the " << w[0]
-           << " channels of the result";
+    return emitOpError("expects ") << groups << " groups to divide the " << w[0]
+                                   << " channels of the result";
   if (y[0] != x[0] || y[1] != w[0])
     return emitOpError("expects a result of ")
            << x[0] << " samples with " << w[0] << " channels, got " << y[0]
@@ -239,7 +237,8 @@ LogicalResult PoolOp::verify() {
     return emitOpError("expects a result of ")
            << x[0] << " samples with " << x[1] << " channels, got " << y[0]
            << " and " << y[1];
-  // Half a window at most, as PyTorch: more would make windows of padding alone.
+  // Half a window at most, as PyTorch: more would make windows of padding
+  // alone.
   for (auto [i, window] : llvm::enumerate(getWindow()))
     if (getLow()[i] * 2 > getDilations()[i] * (window - 1) + 1 ||
         getHigh()[i] * 2 > getDilations()[i] * (window - 1) + 1)

@@ -58,8 +58,7 @@ WEIR_ALWAYS_INLINE void combineAny(DType type, Combiner combiner, const void *x,
 
 /// What the machine's vectors decide.
 struct Kernels {
-  void (*combine)(DType, Combiner, const void *, const void *, void *,
-                  int64_t);
+  void (*combine)(DType, Combiner, const void *, const void *, void *, int64_t);
   /// `to` aligned to 64 bytes, `bytes` a multiple of 64.
   void (*stream)(void *to, const void *from, int64_t bytes);
 };

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A convolutional classifier, given as graph text: trained on several devices it
-// is what it is on one.
+// A convolutional classifier, given as graph text: trained on several devices
+// it is what it is on one.
 #include "test/e2e/Harness.h"
 #include "test/unit/runtime/TestSupport.h"
 
@@ -43,9 +43,8 @@ StatusOr<std::vector<StepResult>> train(const ConvCase &test, int64_t steps) {
                                               std::to_string(rc) + "\n" +
                                               (log.ok() ? *log : ""));
   }
-  WEIR_ASSIGN_OR_RETURN(Model model,
-                        load(stem + ".weir", "", /*workers=*/2,
-                             /*checked=*/true));
+  WEIR_ASSIGN_OR_RETURN(Model model, load(stem + ".weir", "", /*workers=*/2,
+                                          /*checked=*/true));
   // Images whose classes can be learnt: waves of different lengths.
   std::vector<float> images(batch * imageSize);
   std::vector<int32_t> labels(batch);

@@ -131,9 +131,9 @@ public:
       drive(rank);
       end[rank] = Clock::now();
     });
-    return std::chrono::duration<double>(*std::max_element(end, end + ranks) -
-                                         *std::max_element(begin,
-                                                           begin + ranks))
+    return std::chrono::duration<double>(
+               *std::max_element(end, end + ranks) -
+               *std::max_element(begin, begin + ranks))
         .count();
   }
 
@@ -305,10 +305,11 @@ int main(int argc, char **argv) {
     else if (flag == "--executor")
       useExecutor = true;
     else {
-      std::fprintf(stderr,
-                   "usage: %s [--executor] [--rounds N] [--op all-reduce|all-gather|"
-                   "reduce-scatter|all-to-all] [--bytes N]\n",
-                   argv[0]);
+      std::fprintf(
+          stderr,
+          "usage: %s [--executor] [--rounds N] [--op all-reduce|all-gather|"
+          "reduce-scatter|all-to-all] [--bytes N]\n",
+          argv[0]);
       return 2;
     }
   }
@@ -320,13 +321,14 @@ int main(int argc, char **argv) {
   std::printf("%-14s %9s  %10s %10s  %8s %8s  %s\n", "collective", "bytes",
               "Weir us", "Gloo us", "Weir GB/s", "Gloo GB/s",
               "Gloo / Weir time, median [least, most]");
-  for (Op op : {Op::AllReduce, Op::AllGather, Op::ReduceScatter, Op::AllToAll}) {
+  for (Op op :
+       {Op::AllReduce, Op::AllGather, Op::ReduceScatter, Op::AllToAll}) {
     if (!only.empty() && only != nameOf(op))
       continue;
-    for (int64_t bytes : {int64_t(8), int64_t(64), int64_t(1) << 10,
-                          int64_t(16) << 10, int64_t(256) << 10,
-                          int64_t(1) << 20, int64_t(4) << 20, int64_t(16) << 20,
-                          int64_t(64) << 20})
+    for (int64_t bytes :
+         {int64_t(8), int64_t(64), int64_t(1) << 10, int64_t(16) << 10,
+          int64_t(256) << 10, int64_t(1) << 20, int64_t(4) << 20,
+          int64_t(16) << 20, int64_t(64) << 20})
       if (onlyBytes == 0 || bytes == onlyBytes)
         measure({op, bytes / 4}, rounds, useExecutor, gloo, pool);
   }

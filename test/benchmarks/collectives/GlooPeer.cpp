@@ -70,8 +70,7 @@ struct GlooPeer::Impl {
 GlooPeer::GlooPeer() : impl(std::make_unique<Impl>()) {
   auto store = std::make_shared<gloo::rendezvous::HashStore>();
   for (int rank = 0; rank < 2; ++rank)
-    impl->ranks[rank].thread =
-        std::thread([this, rank] { impl->serve(rank); });
+    impl->ranks[rank].thread = std::thread([this, rank] { impl->serve(rank); });
   impl->both([&](int rank) {
     auto device = gloo::transport::tcp::CreateDevice("127.0.0.1");
     auto context = std::make_shared<gloo::rendezvous::Context>(rank, 2);

@@ -77,7 +77,8 @@ OwningOpRef<ModuleOp> build(MLIRContext *context, const Case &test) {
     module = buildGpt2(context, config, shapes);
   }
   // Training alone: the search's other entries are its forward pass again.
-  for (auto entry : llvm::make_early_inc_range(module->getOps<graph::EntryOp>()))
+  for (auto entry :
+       llvm::make_early_inc_range(module->getOps<graph::EntryOp>()))
     if (entry.getSymName() != "loss")
       entry.erase();
   PassManager manager(context);
@@ -123,9 +124,9 @@ int run(MLIRContext *context, const Case &test, bool show) {
   PassManager manager(context);
   manager.addPass(createSelectLayoutsPass(options));
   bool ok = succeeded(manager.run(*module));
-  double seconds = std::chrono::duration<double>(
-                       std::chrono::steady_clock::now() - start)
-                       .count();
+  double seconds =
+      std::chrono::duration<double>(std::chrono::steady_clock::now() - start)
+          .count();
   if (!ok)
     return 1;
   auto report = cast<DictionaryAttr>(

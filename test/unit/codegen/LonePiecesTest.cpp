@@ -56,8 +56,7 @@ int checkProgram(const std::string &text, int64_t chunks) {
 }
 
 std::string entry(const std::string &arguments, const std::string &result,
-                  const std::string &body,
-                  const std::string &attributes = "") {
+                  const std::string &body, const std::string &attributes = "") {
   return "module " + attributes + " {\n graph.entry @f(" + arguments +
          ") -> (" + result + " {graph.output = \"y\"}) {\n" + body +
          "\n  graph.return %y : " + result + "\n }\n}\n";
@@ -112,10 +111,10 @@ TEST(LonePieces, SortsInChunks) {
   std::string x = "%x: tensor<67x83x3xf32> {graph.input = \"x\"}";
   std::string op = "graph.sort %x dim 1 descending : (tensor<67x83x3xf32>) -> "
                    "(tensor<67x83x3xf32>, tensor<67x83x3xi32>)";
-  EXPECT_EQ(checkProgram(entry(x, "tensor<67x83x3xf32>", "  %y, %i = " + op), 3),
-            1);
-  EXPECT_EQ(checkProgram(entry(x, "tensor<67x83x3xi32>", "  %v, %y = " + op), 3),
-            1);
+  EXPECT_EQ(
+      checkProgram(entry(x, "tensor<67x83x3xf32>", "  %y, %i = " + op), 3), 1);
+  EXPECT_EQ(
+      checkProgram(entry(x, "tensor<67x83x3xi32>", "  %v, %y = " + op), 3), 1);
   EXPECT_EQ(
       checkProgram(entry("%x: tensor<20011xf32> {graph.input = \"x\"}",
                          "tensor<20011xi64>",
@@ -128,8 +127,8 @@ TEST(LonePieces, SortsInChunks) {
 // Between other pieces: computed and constant operands, views with strides of
 // their own, and several readers of a result.
 TEST(LonePieces, StandAmongOtherPieces) {
-  std::string text = entry(
-      "%x: tensor<9x14xf32> {graph.input = \"x\"}", "tensor<5x7xf32>", R"(
+  std::string text =
+      entry("%x: tensor<9x14xf32> {graph.input = \"x\"}", "tensor<5x7xf32>", R"(
   %e = graph.exp %x : tensor<9x14xf32>
   %s = graph.slice %e [1, 2] : (tensor<9x14xf32>) -> tensor<7x11xf32>
   %t = graph.transpose %s [1, 0] : (tensor<7x11xf32>) -> tensor<11x7xf32>
@@ -193,9 +192,9 @@ TEST(LonePieces, ShardsEqualTheInterpreter) {
   };
   for (auto &c : cases) {
     SCOPED_TRACE(c.op);
-    checkProgram(entry(c.operands, c.result, std::string("  %y = graph.") + c.op,
-                       mesh),
-                 1);
+    checkProgram(
+        entry(c.operands, c.result, std::string("  %y = graph.") + c.op, mesh),
+        1);
   }
 }
 

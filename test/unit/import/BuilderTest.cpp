@@ -90,13 +90,14 @@ TEST_F(Builder, OneHotMarksTheIndex) {
   b.endEntry();
   auto module = b.finish();
   ASSERT_TRUE(module);
-  auto out = run(*module,
-                 {{"i", Tensor::fromInts(ElementKind::I32, {4}, {2, 0, 5, -1})}});
+  auto out = run(
+      *module, {{"i", Tensor::fromInts(ElementKind::I32, {4}, {2, 0, 5, -1})}});
   EXPECT_EQ(out["y"].floats,
             (std::vector<double>{0, 0, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0}));
 }
 
-// Shapes that follow from the options: the verifier of each op agrees with them.
+// Shapes that follow from the options: the verifier of each op agrees with
+// them.
 TEST_F(Builder, WindowOptionsGiveShapes) {
   GraphBuilder b(&context);
   b.beginEntry("f");
@@ -122,11 +123,11 @@ TEST_F(Builder, WindowOptionsGiveShapes) {
   b.endEntry();
   auto module = b.finish();
   ASSERT_TRUE(module);
-  auto out = run(*module,
-                 {{"x", random({2, 4, 11, 9}, 1)},
-                  {"w", random({6, 2, 3, 3}, 2)},
-                  {"b", random({6}, 3)},
-                  {"i", Tensor::fromInts(ElementKind::I32, {3}, {1, 0, 1})}});
+  auto out =
+      run(*module, {{"x", random({2, 4, 11, 9}, 1)},
+                    {"w", random({6, 2, 3, 3}, 2)},
+                    {"b", random({6}, 3)},
+                    {"i", Tensor::fromInts(ElementKind::I32, {3}, {1, 0, 1})}});
   EXPECT_EQ(out["taken"].shape, (llvm::SmallVector<int64_t, 6>{2, 6, 3, 4}));
   EXPECT_EQ(out["padded"].shape, (llvm::SmallVector<int64_t, 6>{2, 6, 3, 6}));
   for (double difference : out["same"].floats)

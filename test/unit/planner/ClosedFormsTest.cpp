@@ -15,8 +15,8 @@ void buildPerceptron(GraphBuilder &b, int64_t layers, int64_t batch,
                      int64_t hidden) {
   std::vector<graph::VariableOp> weights;
   for (int64_t i = 0; i < layers; ++i)
-    weights.push_back(
-        b.variable("w" + std::to_string(i), {hidden, hidden}, {Init::normal(1)}));
+    weights.push_back(b.variable("w" + std::to_string(i), {hidden, hidden},
+                                 {Init::normal(1)}));
   b.beginEntry("loss");
   auto x = b.input("x", {batch, hidden}), y = b.input("y", {batch, hidden});
   for (int64_t i = 0; i < layers; ++i) {
@@ -48,9 +48,8 @@ TEST(ClosedForms, SmallPerceptronIsDataParallel) {
   EXPECT_EQ(model.count("dist.all_reduce", /*minElements=*/32 * 32), 6)
       << model.text();
   EXPECT_EQ(model.countOps("dist.all_reduce", 32 * 32), 1) << model.text();
-  for (const char *other :
-       {"dist.all_gather", "dist.reduce_scatter", "dist.all_to_all",
-        "dist.exchange"})
+  for (const char *other : {"dist.all_gather", "dist.reduce_scatter",
+                            "dist.all_to_all", "dist.exchange"})
     EXPECT_EQ(model.count(other, 2), 0) << other << model.text();
 }
 
@@ -65,9 +64,8 @@ TEST(ClosedForms, WidePerceptronAlternates) {
               i % 2 ? "[S(0)]" : "[S(1)]")
         << i << model.text();
   EXPECT_EQ(model.count("dist.all_reduce", 32 * 256), 5) << model.text();
-  for (const char *other :
-       {"dist.all_gather", "dist.reduce_scatter", "dist.all_to_all",
-        "dist.exchange"})
+  for (const char *other : {"dist.all_gather", "dist.reduce_scatter",
+                            "dist.all_to_all", "dist.exchange"})
     EXPECT_EQ(model.count(other, 2), 0) << other << model.text();
 }
 
@@ -108,8 +106,7 @@ TEST(ClosedForms, MemoryLimitSplitsParameters) {
 
   SearchedModel impossible;
   impossible.build(build);
-  EXPECT_FALSE(
-      impossible.compile({{"x", 4}}, "", 0.5 * whole, "adamw"));
+  EXPECT_FALSE(impossible.compile({{"x", 4}}, "", 0.5 * whole, "adamw"));
   EXPECT_NE(impossible.errors().find("bytes a device, but they need at least"),
             std::string::npos)
       << impossible.errors();
@@ -132,10 +129,9 @@ TEST(ClosedForms, ExpertsExchangeFourTimes) {
     x = b.relu(b.linear(x, b.read(in)));
     auto sent = b.matmul(mask, x, {0}, {0}, {1}, {1}); // [G,E,C,M]
     auto hidden =
-        b.relu(b.matmul(sent, b.read(up), {1}, {0}, {3}, {1})); // [E,G,C,F]
-    auto made =
-        b.matmul(hidden, b.read(down), {0}, {0}, {3}, {1}); // [E,G,C,M]
-    auto out = b.matmul(mask, made, {0}, {1}, {2, 3}, {0, 2}); // [G,S,M]
+        b.relu(b.matmul(sent, b.read(up), {1}, {0}, {3}, {1}));     // [E,G,C,F]
+    auto made = b.matmul(hidden, b.read(down), {0}, {0}, {3}, {1}); // [E,G,C,M]
+    auto out = b.matmul(mask, made, {0}, {1}, {2, 3}, {0, 2});      // [G,S,M]
     auto d = b.sub(out, y);
     b.output("loss_sum", b.reduceSum(b.mul(d, d), {0, 1, 2}));
     b.output("count", b.constant(double(groups * tokens)));
@@ -181,7 +177,7 @@ TEST(ClosedForms, TransformerLayersArePairs) {
 }
 
 /// A product of a small and a large tensor, both split along the rows: the
-/// small one moves (PyTorch DTensor issue of the same shapes), not the large.
+/// small one moves, not the large.
 TEST(ClosedForms, SmallOperandMoves) {
   SearchedModel model;
   model.build([](GraphBuilder &b) {

@@ -45,8 +45,8 @@ TEST(LayoutTable, CostsWhatPrograms) {
       });
       if (named) {
         // A step more for each axis of those that the resharder joins.
-        double local = 4 * (device.start + 2. * 64 * 96 * 4 /
-                                               device.memoryBandwidth);
+        double local =
+            4 * (device.start + 2. * 64 * 96 * 4 / device.memoryBandwidth);
         EXPECT_LE(seconds, (*plan)->seconds + local) << a << " " << b;
         ++compared;
       }
@@ -133,8 +133,8 @@ TEST(LayoutSearch, LlamaIsWithinAPercent) {
     config.context = 8192;
     test::SearchedModel model;
     model.take(buildLlama(model.context(), config, {64, 4096, 1}));
-    ASSERT_TRUE(model.compile({{"x", 8}, {"y", 8}}, test::nodesText(64, 8), 0,
-                              "adamw"))
+    ASSERT_TRUE(
+        model.compile({{"x", 8}, {"y", 8}}, test::nodesText(64, 8), 0, "adamw"))
         << model.errors();
     double seconds = model.report("seconds");
     EXPECT_GT(model.report("bound"), 0.99 * seconds);

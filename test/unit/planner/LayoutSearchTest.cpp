@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The solver under layout search against trying everything: objectives that it
-// calls exact are, bounds are never above the optimum, labels cost what is said.
+// calls exact are, bounds are never above the optimum, labels cost what is
+// said.
 #include "compiler/Planner/LayoutSearch.h"
 
 #include "gtest/gtest.h"
@@ -67,9 +68,8 @@ class RandomGraphs : public testing::TestWithParam<unsigned> {};
 /// Eliminations alone are exact on any graph whose tables fit the bounds.
 TEST_P(RandomGraphs, EliminationIsExact) {
   unsigned seed = GetParam();
-  RandomProblem problem =
-      makeProblem(seed, 2 + seed % 6, 4, 0.1 + 0.1 * (seed % 5), seed % 2,
-                  seed % 3 == 0);
+  RandomProblem problem = makeProblem(
+      seed, 2 + seed % 6, 4, 0.1 + 0.1 * (seed % 5), seed % 2, seed % 3 == 0);
   SearchResult result = searchLabels(problem.graph);
   // Where nothing is allowed it does not matter what is least forbidden.
   ASSERT_EQ(result.feasible(), problem.optimum < CostGraph::forbidden / 2);
@@ -102,8 +102,7 @@ TEST_P(RandomGraphs, MessagesBound) {
 /// and eliminations take turns; whatever they end in is bounded.
 TEST_P(RandomGraphs, TurnsBound) {
   unsigned seed = GetParam();
-  RandomProblem problem =
-      makeProblem(seed, 7, 4, 0.4, seed % 2, seed % 3 == 0);
+  RandomProblem problem = makeProblem(seed, 7, 4, 0.4, seed % 2, seed % 3 == 0);
   SearchOptions options;
   options.tableBound = 8;
   options.gap = 0;

@@ -113,10 +113,11 @@ int SearchedModel::countOps(const std::string &name, int64_t minElements,
   int ops = 0;
   auto op = SymbolTable(*impl->module).lookup<graph::EntryOp>(entry);
   op.walk([&](Operation *inner) {
-    ops += inner->getName().getStringRef() == name &&
-           llvm::any_of(inner->getResultTypes(), [&](Type type) {
-             return cast<RankedTensorType>(type).getNumElements() >= minElements;
-           });
+    ops +=
+        inner->getName().getStringRef() == name &&
+        llvm::any_of(inner->getResultTypes(), [&](Type type) {
+          return cast<RankedTensorType>(type).getNumElements() >= minElements;
+        });
   });
   return ops;
 }
@@ -143,8 +144,7 @@ std::string SearchedModel::text() {
   return out;
 }
 
-double SearchedModel::report(const std::string &key,
-                             const std::string &entry) {
+double SearchedModel::report(const std::string &key, const std::string &entry) {
   auto all = (*impl->module)->getAttrOfType<DictionaryAttr>(layoutSearchAttr);
   auto one = all ? all.getAs<DictionaryAttr>(entry) : DictionaryAttr();
   if (!one)

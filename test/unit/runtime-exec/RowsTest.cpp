@@ -77,15 +77,11 @@ void expectReduced(DType type, Combiner combiner, size_t numSources,
 // no vector divides. NaN wins a maximum from either side.
 TEST(Rows, ReducesInOrderAndInPlace) {
   for (size_t numSources : {1, 2, 3, 5})
-    for (int64_t count : {int64_t(1), int64_t(7), int64_t(64), int64_t(2049),
-                          int64_t(5000)})
+    for (int64_t count :
+         {int64_t(1), int64_t(7), int64_t(64), int64_t(2049), int64_t(5000)})
       for (int into = -1; into < static_cast<int>(numSources); ++into) {
-        auto maximum = [](auto x, auto y) {
-          return x > y || x != x ? x : y;
-        };
-        auto minimum = [](auto x, auto y) {
-          return x < y || x != x ? x : y;
-        };
+        auto maximum = [](auto x, auto y) { return x > y || x != x ? x : y; };
+        auto minimum = [](auto x, auto y) { return x < y || x != x ? x : y; };
         auto sum = [](auto x, auto y) { return x + y; };
         for (bool streaming : {false, true}) {
           expectReduced<float>(DType::F32, Combiner::Sum, numSources, count, 3,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// A signal may come at any moment of a step without finding a thread whose stack
-// register points elsewhere than into its stack, where a handler's frame would
-// be written.
+// A signal may come at any moment of a step without finding a thread whose
+// stack register points elsewhere than into its stack, where a handler's frame
+// would be written.
 #include "PlanBuilder.h"
 
 #include "runtime/actor/WorkerPool.h"
@@ -77,9 +77,9 @@ private:
   struct sigaction oldAction;
 };
 
-// The matrix library keeps its buffer for large k on the heap and lets the stack
-// register point there. Products on the calling thread must not be interrupted
-// by a handler then; between them they may.
+// The matrix library keeps its buffer for large k on the heap and lets the
+// stack register point there. Products on the calling thread must not be
+// interrupted by a handler then; between them they may.
 TEST(Signals, NeverMeetAStackRegisterThatPointsElsewhere) {
   constexpr int64_t size = 512;
   Contract contract;
@@ -111,7 +111,8 @@ std::vector<int> blockedNow() {
   sigset_t mask;
   pthread_sigmask(SIG_BLOCK, nullptr, &mask);
   std::vector<int> blocked;
-  for (int signal : {SIGINT, SIGTERM, SIGALRM, SIGCHLD, SIGUSR1, SIGSEGV, SIGFPE})
+  for (int signal :
+       {SIGINT, SIGTERM, SIGALRM, SIGCHLD, SIGUSR1, SIGSEGV, SIGFPE})
     if (sigismember(&mask, signal))
       blocked.push_back(signal);
   return blocked;

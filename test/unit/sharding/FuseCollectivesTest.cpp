@@ -75,7 +75,7 @@ public:
     for (size_t i = count > 6 ? count - 6 : 0; i < count; ++i) {
       const Entry &value = values[i];
       std::string name = "%r" + std::to_string(i);
-      std::string axes = value.axes.empty() ? "0, 1"
+      std::string axes = value.axes.empty()  ? "0, 1"
                          : value.axes == "0" ? "1"
                                              : "0";
       body += "  " + name + " = dist.all_reduce " + value.name +
@@ -150,13 +150,12 @@ private:
     case 3:
       if (a.axes.empty()) {
         made.axes = axes;
-        emit("reduce_scatter", "axes = array<i64: " + axes +
-                                   ">, dim = 0 : i64, reduction = " +
-                                   reduction);
+        emit("reduce_scatter",
+             "axes = array<i64: " + axes +
+                 ">, dim = 0 : i64, reduction = " + reduction);
       } else {
         made.axes = "";
-        emit("all_gather",
-             "axes = array<i64: " + a.axes + ">, dim = 0 : i64");
+        emit("all_gather", "axes = array<i64: " + a.axes + ">, dim = 0 : i64");
       }
       break;
     case 4:
@@ -166,8 +165,9 @@ private:
     case 5: // different on the ranks, so that it matters who adds what
       if (!a.axes.empty())
         return;
-      body += head + "dist.to_partial " + a.name + " {axes = array<i64: " +
-              axes + ">, reduction = #dist<reduction sum>} : " + type(a) + "\n";
+      body += head + "dist.to_partial " + a.name +
+              " {axes = array<i64: " + axes +
+              ">, reduction = #dist<reduction sum>} : " + type(a) + "\n";
       break;
     default: {
       Entry b = values[below(static_cast<int>(values.size()))];
@@ -260,7 +260,8 @@ OwningOpRef<ModuleOp> makeMlp(int layers, int batch, int hidden) {
       b +
       "xf32>) -> tensor<f32>\n"
       "%c = graph.constant dense<" +
-      b + ".0> : tensor<f32>\ngraph.return %s, %c : tensor<f32>, tensor<f32>\n}\n";
+      b +
+      ".0> : tensor<f32>\ngraph.return %s, %c : tensor<f32>, tensor<f32>\n}\n";
   auto module = parseSourceString<ModuleOp>(text, &context());
   if (!module)
     return module;
