@@ -3,6 +3,7 @@
 #include "compiler/Memory/StepOrder.h"
 #include "compiler/Sharding/ExplainSharding.h"
 #include "dialects/Actor/Actor.h"
+#include "dialects/Graph/Annotations.h"
 #include "dialects/Graph/Graph.h"
 #include "dialects/Kernel/Kernel.h"
 #include "dialects/Pipe/Pipe.h"
@@ -84,14 +85,39 @@ OpCounts countOps(ModuleOp module) {
 
 void Report::add(Phase phase, ModuleOp module) {
   counts.push_back({phase, countOps(module)});
-  if (phase == Phase::Plan)
+  if (phase == Phase::Plan) {
+    addSearch(module);
     addLayouts(module);
+  }
   if (phase == Phase::Kernels)
     addKernels(module);
   if (phase == Phase::Memory) {
     addCollectives(module);
     addMemory(module);
   }
+}
+
+void Report::addSearch(ModuleOp module) {
+  auto entries = module->getAttrOfType<DictionaryAttr>(layoutSearchAttr);
+  if (!entries)
+    return;
+  JsonWriter json;
+  json.beginArray();
+  for (NamedAttribute entry : entries) {
+    auto figures = llvm::dyn_cast<DictionaryAttr>(entry.getValue());
+    if (!figures)
+      continue;
+    json.beginObject().member("entry", entry.getName().str());
+    for (NamedAttribute figure : figures) {
+      if (auto number = llvm::dyn_cast<FloatAttr>(figure.getValue()))
+        json.member(figure.getName().str(), number.getValueAsDouble());
+      else if (auto count = llvm::dyn_cast<IntegerAttr>(figure.getValue()))
+        json.member(figure.getName().str(), count.getInt());
+    }
+    json.endObject();
+  }
+  json.endArray();
+  sections.push_back({"layout_search", json.take()});
 }
 
 void Report::addLayouts(ModuleOp module) {

@@ -34,6 +34,8 @@ public:
 private:
   /// JSON of sections, made when their phase is over.
   void addLayouts(mlir::ModuleOp module);
+  /// What the layout search found, and the least that it could have.
+  void addSearch(mlir::ModuleOp module);
   void addKernels(mlir::ModuleOp module);
   void addCollectives(mlir::ModuleOp module);
   void addMemory(mlir::ModuleOp module);

@@ -521,11 +521,10 @@ void KernelNest::merge() {
           has(root.kept, a) != has(root.kept, b))
         return false;
     }
-    for (const Root &root : roots) {
+    for (const Root &root : roots)
       for (const Access &access : root.accesses)
         if (strideOf(access, a) != strideOf(access, b) * innerLoop.capacity())
           return false;
-    }
     return true;
   };
   bool changed = true;

@@ -268,7 +268,10 @@ void CandidateMaker::enumerate(
                                   : signature.results[slot - numOperands])
                            : decided(op, slot, axis));
     if (isSearched)
-      chosen.push_back(&signature);
+      chosen.push_back(
+          {&signature, rules->work > 0
+                           ? std::min(1.0, signature.splitWork / rules->work)
+                           : 0});
     programs.push_back(signature.program);
     enumerate(op, axis + 1, given, common, chosen, programs, known, out);
     programs.pop_back();
@@ -301,7 +304,7 @@ void CandidateMaker::collect(Operation *op, GivenEntries given) {
   enumerate(op, 0, given, regroups ? nullptr : &rules, chosen, programs, known,
             out);
   for (const Choice &choice : out)
-    for (const OpSignature *signature : choice) {
+    for (const AxisChoice &signature : choice) {
       for (auto [value, layout] :
            llvm::zip_equal(op->getOperands(), signature->operands))
         addEntry(kindOf(value), layout);
@@ -327,8 +330,7 @@ double CandidateMaker::secondsOf(Operation *op, const Choice &choice,
   }
   SmallVector<double, 3> shares;
   for (auto [i, signature] : llvm::enumerate(choice)) {
-    double divided =
-        rules.work > 0 ? std::min(1.0, signature->splitWork / rules.work) : 0;
+    double divided = signature.divided;
     if (!signature->isBroadcast() && divided > 0) {
       int64_t parts = mesh.getSizes()[options.axes[i]];
       double part = 1 / static_cast<double>(parts);
@@ -396,7 +398,7 @@ std::vector<Candidate> CandidateMaker::make(Operation *op) {
     bool valid = true;
     auto number = [&](Value value, auto layoutOf) {
       SmallVector<AxisLayout, 3> entries;
-      for (const OpSignature *signature : choice)
+      for (const AxisChoice &signature : choice)
         entries.push_back(layoutOf(*signature));
       const LayoutTable &table = tableOf(value);
       int state = table.find(entries);
@@ -411,7 +413,7 @@ std::vector<Candidate> CandidateMaker::make(Operation *op) {
           result, [n = n](const OpSignature &s) { return s.results[n]; }));
     if (!valid)
       continue;
-    for (const OpSignature *signature : choice)
+    for (const AxisChoice &signature : choice)
       candidate.programs.push_back(signature->program);
     candidate.seconds = secondsOf(op, choice, candidate);
     candidates.push_back(std::move(candidate));

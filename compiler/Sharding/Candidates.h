@@ -55,8 +55,15 @@ public:
                      llvm::ArrayRef<llvm::StringRef> programs) const;
 
 private:
-  /// One signature for each searched axis; they live in the analysis.
-  using Choice = llvm::SmallVector<const OpSignature *, 3>;
+  /// What is chosen of a searched axis.
+  struct AxisChoice {
+    const OpSignature *signature; // lives in the analysis
+    /// Of the work that the axes before it leave, the part that it divides.
+    double divided;
+    const OpSignature *operator->() const { return signature; }
+    const OpSignature &operator*() const { return *signature; }
+  };
+  using Choice = llvm::SmallVector<AxisChoice, 3>;
   /// Tensors that share a table.
   struct Kind {
     mlir::RankedTensorType type;

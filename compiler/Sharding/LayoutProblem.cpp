@@ -16,6 +16,9 @@ using dist::LayoutAttr;
 
 namespace {
 
+/// Gap at which the price of memory is not narrowed any further.
+constexpr double pricedGap = 5e-3;
+
 /// Something with layouts for labels, at one end of an edge.
 struct End {
   unsigned node;
@@ -110,30 +113,38 @@ public:
                << " more: use more devices on the searched axes or a smaller "
                   "model";
       // The price of a byte: raised until what is found fits, then narrowed.
-      double low = 0, high = result.objective / bytesOf(result) / 16;
+      double low = 0, high = result.objective / bytesOf(result) / 512;
       std::optional<SearchResult> fitting;
+      std::vector<unsigned> tooLarge = result.labels;
       auto attempt = [&](double price) {
         SearchResult found = search(price, searchOptions);
         bound = std::max(bound, found.bound - price * memory);
         found.objective = graph.evaluate(found.labels);
         bool fits = bytesOf(found) <= memory;
+        if (!fits)
+          tooLarge = found.labels;
         if (fits && (!fitting || found.objective < fitting->objective))
           fitting = std::move(found);
         return fits;
       };
       for (unsigned i = 0; i < 24 && !attempt(high); ++i) {
         low = high;
-        high *= 4;
+        high *= 8;
       }
       if (!fitting)
         return entry.emitOpError("finds no layouts of variables and gradients "
                                  "that fit ")
                << bytesText(memory) << " bytes a device";
       for (unsigned i = 0; i < 4; ++i) {
-        if (fitting->objective - bound <= searchOptions.gap * bound)
+        if (fitting->objective - bound <= pricedGap * bound)
           break;
-        double middle = low == 0 ? high / 4 : std::sqrt(low * high);
+        double middle = low == 0 ? high / 8 : std::sqrt(low * high);
         (attempt(middle) ? high : low) = middle;
+      }
+      if (fitting->objective - bound > pricedGap * bound) {
+        SearchResult mixed = mix(tooLarge, *fitting, memory, searchOptions);
+        if (bytesOf(mixed) <= memory && mixed.objective < fitting->objective)
+          fitting = std::move(mixed);
       }
       result = std::move(*fitting);
     }
@@ -614,6 +625,42 @@ private:
       for (unsigned label = 0; label < bytes.size(); ++label)
         priced.addUnary(node, label, price * bytes[label]);
     return searchLabels(priced, searchOptions);
+  }
+
+  /// Variables whose bytes are worth the same all change at one price. Between
+  /// labels that do not fit and some that do: of the largest differences, as
+  /// many as are needed are held to the latter's bytes, the rest is free.
+  SearchResult mix(const std::vector<unsigned> &tooLarge,
+                   const SearchResult &fitting, double memory,
+                   SearchOptions searchOptions) const {
+    std::vector<std::pair<double, size_t>> savings;
+    double total = 0;
+    for (auto [i, item] : llvm::enumerate(memoryOf)) {
+      double before = item.second[tooLarge[item.first]];
+      total += before;
+      savings.push_back({before - item.second[fitting.labels[item.first]], i});
+    }
+    llvm::stable_sort(savings, [](const auto &a, const auto &b) {
+      return a.first > b.first;
+    });
+    CostGraph held = graph;
+    std::vector<char> isHeld(memoryOf.size(), 0);
+    for (auto [saved, i] : savings) {
+      if (total > memory) {
+        isHeld[i] = 1;
+        total -= saved;
+      }
+      const auto &[node, bytes] = memoryOf[i];
+      double most = std::max(bytes[fitting.labels[node]],
+                             isHeld[i] ? 0 : bytes[tooLarge[node]]);
+      for (unsigned label = 0; label < bytes.size(); ++label)
+        if (bytes[label] > most)
+          held.addUnary(node, label, CostGraph::forbidden);
+    }
+    searchOptions.initial = fitting.labels;
+    SearchResult found = searchLabels(held, searchOptions);
+    found.objective = graph.evaluate(found.labels);
+    return found;
   }
 
   void diagnose(Operation *op) {
