@@ -49,7 +49,8 @@ private:
                              << describe(op);
     if (largest > maxElements) {
       op->emitRemark() << "skips " << describe(op) << ": " << largest
-                       << " elements, more than max-elements=" << maxElements;
+                       << " elements, more than max-elements="
+                       << maxElements.getValue();
       return success();
     }
     ProofOptions options;

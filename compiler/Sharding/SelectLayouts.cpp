@@ -152,6 +152,38 @@ private:
     return runPipeline(pipeline, getOperation());
   }
 
+  /// Seconds that one device would take for an entry, all it reads and makes
+  /// moved over the slowest link.
+  static double secondsOnOne(graph::EntryOp entry, SignatureAnalysis &analysis,
+                             const Cluster &cluster) {
+    double slowest = cluster.memoryBandwidth;
+    for (const LinkLevel &level : cluster.levels)
+      slowest = std::min(slowest, level.bandwidth);
+    double seconds = 0;
+    for (Operation &op : entry.getBody().front().without_terminator()) {
+      if (!isa<graph::ExpandOpInterface>(op))
+        continue;
+      seconds += analysis.getRules(&op).work / cluster.flopsOf("f32");
+      for (Type type : op.getOperandTypes())
+        seconds += bytesOf(type) / slowest;
+      for (Type type : op.getResultTypes())
+        seconds += bytesOf(type) / slowest;
+    }
+    return seconds;
+  }
+
+  /// The cluster with everything `factor` times as fast.
+  static Cluster spedUp(Cluster cluster, double factor) {
+    cluster.memoryBandwidth *= factor;
+    for (auto &[type, flops] : cluster.flops)
+      flops *= factor;
+    for (LinkLevel &level : cluster.levels) {
+      level.bandwidth *= factor;
+      level.latency /= factor;
+    }
+    return cluster;
+  }
+
   LogicalResult decide(const Cluster &cluster) {
     ModuleOp module = getOperation();
     StringRef layoutName = dist::DistDialect::getLayoutAttrName();
@@ -168,7 +200,11 @@ private:
     Builder builder(&getContext());
     NamedAttrList report;
     for (graph::EntryOp entry : entries) {
-      LayoutProblem search(entry, analysis, cluster, problem);
+      // What may not be costs a great but finite number of seconds; a large
+      // model on slow devices must stay below it.
+      double factor = std::max(1.0, secondsOnOne(entry, analysis, cluster));
+      Cluster faster = spedUp(cluster, factor);
+      LayoutProblem search(entry, analysis, faster, problem);
       if (failed(search.build()) ||
           failed(search.solve(memory > 0 ? memory : cluster.memory)))
         return failure();
@@ -178,9 +214,11 @@ private:
           entry.getSymName(),
           builder.getDictionaryAttr(
               {builder.getNamedAttr("seconds",
-                                    builder.getF64FloatAttr(result.seconds)),
+                                    builder.getF64FloatAttr(result.seconds *
+                                                            factor)),
                builder.getNamedAttr("bound",
-                                    builder.getF64FloatAttr(result.bound)),
+                                    builder.getF64FloatAttr(result.bound *
+                                                            factor)),
                builder.getNamedAttr("bytes",
                                     builder.getF64FloatAttr(result.bytes)),
                builder.getNamedAttr("ops",
