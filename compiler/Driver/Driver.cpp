@@ -68,9 +68,11 @@ std::string timeAxisName(const std::vector<MeshAxis> &mesh) {
   return name;
 }
 
-/// What a segment may hold and, so that no size in bytes leaves 64 bits, a
-/// tensor: the bound that the runtime sets when it checks a plan.
+/// What a tensor may have over all ranks, so that no size in bytes leaves 64
+/// bits, and what a segment of one rank may hold: the bounds that the runtime
+/// sets when it checks a plan.
 constexpr int64_t maxBytes = int64_t(1) << 46;
+constexpr int64_t maxSegmentBytes = int64_t(1) << 42;
 
 std::string tebibytes(int64_t bytes) {
   return std::to_string(bytes >> 40) + " TiB";
@@ -237,14 +239,14 @@ private:
   Status checkSegments() {
     Status status;
     module->walk([&](actor::SegmentOp segment) {
-      if (status.ok() && segment.getBytes() > maxBytes)
+      if (status.ok() && segment.getBytes() > maxSegmentBytes)
         status = Status(
             StatusCode::Infeasible,
             "memory: segment '" + segment.getName().str() +
                 "' of each rank "
                 "needs " +
                 tebibytes(segment.getBytes()) + ", more than " +
-                tebibytes(maxBytes) +
+                tebibytes(maxSegmentBytes) +
                 "; use smaller sizes, more devices or more micro-batches");
     });
     return status;
@@ -384,7 +386,8 @@ private:
   }
 
   Status stopped(Phase phase) const {
-    return Status(StatusCode::CompileError,
+    bool fits = !(*module)->hasAttr(infeasibleAttr);
+    return Status(fits ? StatusCode::CompileError : StatusCode::Infeasible,
                   std::to_string(numErrors) +
                       (numErrors == 1 ? " error" : " errors") + " in phase '" +
                       std::string(phaseName(phase)) + "'");
@@ -438,6 +441,12 @@ private:
     llvm::Expected<Cluster> cluster = Cluster::parse(text, options.cluster);
     if (!cluster)
       return invalidInput(llvm::toString(cluster.takeError()));
+    dist::MeshAttr mesh = dist::getMesh(*module);
+    if (mesh && mesh.getNumRanks() > cluster->devices)
+      return invalidInput(options.cluster + ": devices: expects at least " +
+                          std::to_string(mesh.getNumRanks()) +
+                          ", one for each rank of the mesh, got " +
+                          std::to_string(cluster->devices));
     (*module)->setAttr(dist::DistDialect::getClusterAttrName(),
                        StringAttr::get(&context, text));
     return okStatus();

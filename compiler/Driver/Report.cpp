@@ -22,8 +22,9 @@ std::string textOf(const dist::AxisLayout &layout) {
   return text;
 }
 
-/// Elements of a collective's local tensor: capacities of the shards.
-bool axesAreKnown(actor::CollectiveOp op, dist::MeshAttr mesh) {
+/// Whether a collective's shards can be computed: IR that a user wrote may name
+/// axes that the mesh lacks, and units of no size.
+bool shardsAreKnown(actor::CollectiveOp op, dist::MeshAttr mesh) {
   int64_t known = mesh ? mesh.getNumAxes() : 0;
   auto within = [&](llvm::ArrayRef<int64_t> axes) {
     return llvm::all_of(
@@ -31,10 +32,12 @@ bool axesAreKnown(actor::CollectiveOp op, dist::MeshAttr mesh) {
   };
   bool all = within(op.getAxes());
   for (auto dim : op.getDims().getAsRange<actor::CollectiveDimAttr>())
-    all = all && within(dim.getInAxes()) && within(dim.getOutAxes());
+    all = all && within(dim.getInAxes()) && within(dim.getOutAxes()) &&
+          dim.getInUnit() > 0 && dim.getOutUnit() > 0;
   return all;
 }
 
+/// Elements of a collective's local tensor: capacities of the shards.
 int64_t localElements(actor::CollectiveOp op, bool output,
                       dist::MeshAttr mesh) {
   int64_t elements = 1;
@@ -203,7 +206,7 @@ void Report::addCollectives(ModuleOp module) {
         auto op = phase.getCollective().getDefiningOp<actor::CollectiveOp>();
         // IR that a user edited may name axes that there are not: what comes
         // from it is refused when the plan is checked.
-        if (!axesAreKnown(op, mesh))
+        if (!shardsAreKnown(op, mesh))
           continue;
         int64_t size = (op.getType().getIntOrFloatBitWidth() + 7) / 8;
         int64_t in = localElements(op, false, mesh) * size;

@@ -154,7 +154,7 @@ FailureOr<Box> boxOf(RankedTensorType type, const MeshPoint &point,
       place = place * point.mesh.getSizes()[axis] + point.coordinates[axis];
       places *= point.mesh.getSizes()[axis];
     }
-    place = (place + dim.shift) % places;
+    place = (place + dim.shift % places) % places;
     for (int64_t axis : axes) {
       if (axis < 0 || axis >= static_cast<int64_t>(point.mesh.getNumAxes()))
         return emitError() << "mesh has no axis " << axis << ", by which "

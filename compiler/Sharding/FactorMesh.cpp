@@ -36,7 +36,10 @@ public:
       auto inner =
           variable->getAttrOfType<IntegerAttr>(tensorParallelInnerDimAttr);
       ArrayRef<int64_t> shape = variable.getTensorType().getShape();
-      if (outer && inner && inner.getInt() >= 0)
+      auto rank = static_cast<int64_t>(shape.size());
+      // What lies outside the variable is refused with its layout.
+      if (outer && inner && outer.getInt() >= 0 && outer.getInt() < rank &&
+          inner.getInt() >= 0 && inner.getInt() < rank)
         grouped.push_back({shape[outer.getInt()], shape[inner.getInt()]});
     }
     if (grouped.empty())

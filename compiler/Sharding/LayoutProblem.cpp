@@ -2,6 +2,7 @@
 #include "compiler/Sharding/LayoutProblem.h"
 #include "compiler/Sharding/Candidates.h"
 #include "compiler/Sharding/Layouts.h"
+#include "dialects/Graph/Annotations.h"
 
 #include "llvm/ADT/Hashing.h"
 
@@ -106,7 +107,7 @@ public:
       for (const auto &[node, bytes] : memoryOf)
         least += *std::min_element(bytes.begin(), bytes.end());
       if (least > memory)
-        return entry.emitOpError("expects variables and gradients to fit ")
+        return infeasible("expects variables and gradients to fit ")
                << bytesText(memory)
                << " bytes a device, but they need at least " << bytesText(least)
                << ", " << bytesText(least - memory)
@@ -132,8 +133,8 @@ public:
         high *= 8;
       }
       if (!fitting)
-        return entry.emitOpError("finds no layouts of variables and gradients "
-                                 "that fit ")
+        return infeasible("finds no layouts of variables and gradients that "
+                          "fit ")
                << bytesText(memory) << " bytes a device";
       for (unsigned i = 0; i < 4; ++i) {
         if (fitting->objective - bound <= pricedGap * bound)
@@ -599,6 +600,13 @@ private:
   //===--------------------------------------------------------------------===//
   // Solving
   //===--------------------------------------------------------------------===//
+
+  /// An error that says what does not fit.
+  InFlightDiagnostic infeasible(const char *message) {
+    entry->getParentOp()->setAttr(infeasibleAttr,
+                                  UnitAttr::get(entry.getContext()));
+    return entry.emitOpError(message);
+  }
 
   /// Everything whole, as far as what is given allows.
   std::vector<unsigned> wholeLabels() const {

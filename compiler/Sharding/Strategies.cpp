@@ -83,8 +83,11 @@ public:
       item.axes.resize(numAxes);
       for (NamedAttribute axis : axes) {
         auto value = dyn_cast<StringAttr>(axis.getValue());
-        if (!value ||
-            failed(entryOf(item, axis.getName().getValue(), value.getValue())))
+        if (!value)
+          return module.emitError("expects a layout such as \"S(0)\" on axis '")
+                 << axis.getName().getValue() << "' of '" << item.text
+                 << "', got " << axis.getValue();
+        if (failed(entryOf(item, axis.getName().getValue(), value.getValue())))
           return failure();
       }
       plan.layouts.push_back(std::move(item));
@@ -221,8 +224,10 @@ public:
           (strategy != Strategy::Megatron && strategy != Strategy::MegatronSp))
         continue;
       int64_t dim = megatron.getInt();
-      if (inner && parts * mesh.getSizes()[axis] >
-                       variable.getTensorType().getDimSize(dim))
+      bool known = dim >= 0 && dim < variable.getTensorType().getRank();
+      if (inner && known &&
+          parts * mesh.getSizes()[axis] >
+              variable.getTensorType().getDimSize(dim))
         dim = inner.getInt();
       else
         parts *= mesh.getSizes()[axis];

@@ -30,6 +30,10 @@ inline constexpr llvm::StringLiteral layoutsAttr = "weir.layouts";
 /// space axes of all signatures are decided.
 inline constexpr llvm::StringLiteral layoutSearchAttr = "weir.layout_search";
 
+/// On the module: unit, set by a pass that fails because the program does not
+/// fit the devices, so that the driver can tell that from a wrong program.
+inline constexpr llvm::StringLiteral infeasibleAttr = "weir.infeasible";
+
 /// On a `dist.reshard` and what it is lowered to: unit, made anew wherever it
 /// is used, in the micro-batch loop too, instead of kept for later uses.
 inline constexpr llvm::StringLiteral transientAttr = "weir.transient";

@@ -14,6 +14,7 @@ constexpr int64_t maxRanks = 1 << 20;
 constexpr int64_t maxMicroBatches = 1 << 16;
 constexpr int64_t maxSteps = int64_t(1) << 24;
 constexpr int64_t maxBytes = int64_t(1) << 42; // of a rank
+constexpr int64_t maxTensorBytes = int64_t(1) << 46; // over all ranks
 constexpr int64_t maxSize = int64_t(1) << 46; // elements of a dimension
 constexpr int maxTeam = 1024;
 constexpr size_t maxErrors = 10;
@@ -138,10 +139,10 @@ private:
 
   bool checkShift(int64_t shift, const std::vector<int> &axes,
                   const std::string &where) {
-    if (shift >= 0 && (shift == 0 || !axes.empty()))
+    if (shift >= 0 && shift <= maxSize && (shift == 0 || !axes.empty()))
       return true;
     error(where + ": shift " + std::to_string(shift) +
-          " expects mesh axes and no negative number");
+          (axes.empty() ? " expects mesh axes" : " is out of range"));
     return false;
   }
 
@@ -269,7 +270,7 @@ private:
     int64_t bytes = byteSize(binding.dtype);
     for (int64_t size : binding.shape)
       if (size < 0 || __builtin_mul_overflow(bytes, size, &bytes) ||
-          bytes > maxBytes)
+          bytes > maxTensorBytes)
         return -1;
     return bytes;
   }
@@ -339,14 +340,19 @@ private:
       if (dim.logical < 0 || dim.logical > maxSize || dim.inStride < 0 ||
           dim.outStride < 0)
         return error(where + ": dimension out of range");
-      if (!checkAxes(dim.inAxes, where) || !checkAxes(dim.outAxes, where))
+      if (!checkAxes(dim.inAxes, where) || !checkAxes(dim.outAxes, where) ||
+          !checkUnit(dim.logical, dim.inUnit, where) ||
+          !checkUnit(dim.logical, dim.outUnit, where) ||
+          !checkShift(dim.inShift, dim.inAxes, where) ||
+          !checkShift(dim.outShift, dim.outAxes, where))
         return;
       if ((usesTime(dim.inAxes) || usesTime(dim.outAxes)) &&
           entry.microBatches != timeSize)
         error(where + ": depends on the micro-batch axis, but the entry has " +
               std::to_string(entry.microBatches) + " micro-batches");
       if (collective.op == Collective::Op::AllReduce &&
-          dim.inAxes != dim.outAxes)
+          (dim.inAxes != dim.outAxes || dim.inUnit != dim.outUnit ||
+           dim.inShift != dim.outShift))
         error(where + ": an all-reduce keeps its layout");
       if (collective.op == Collective::Op::Exchange)
         checkExchanged(collective, dim, where);
@@ -528,9 +534,6 @@ private:
     const Collective &collective = entry.collectives[action.collective];
     std::vector<std::pair<int64_t, int64_t>> in, out;
     for (const CollectiveDim &dim : collective.dims) {
-      if (!checkShift(dim.inShift, dim.inAxes, where) ||
-          !checkShift(dim.outShift, dim.outAxes, where))
-        return;
       if (!perMicroBatch && timeSize > 1 &&
           (usesTime(dim.inAxes) || usesTime(dim.outAxes)))
         return error(where + ": fires once a step, but its collective depends "

@@ -120,11 +120,10 @@ struct CollectiveInfo {
   int64_t receivedBytes = 0;
 };
 
-int64_t shardSize(int64_t size, const std::vector<int> &axes,
+int64_t shardSize(int64_t size, const std::vector<int> &axes, int64_t unit,
                   const std::vector<plan::MeshAxis> &mesh) {
-  for (int axis : axes)
-    size = (size + mesh[axis].size - 1) / mesh[axis].size;
-  return size;
+  return plan::largestValue({plan::ScalarExpr::Kind::Extent, size, axes, unit},
+                            mesh);
 }
 
 /// What every rank holds of its new shard before an exchange: nothing, where
@@ -138,8 +137,8 @@ int64_t keptBytes(const Collective &collective,
                  !std::equal(dim.inAxes.begin(), dim.inAxes.begin() + both,
                              dim.outAxes.begin())))
       return 0;
-    bytes *= std::min(shardSize(dim.logical, dim.inAxes, mesh),
-                      shardSize(dim.logical, dim.outAxes, mesh));
+    bytes *= std::min(shardSize(dim.logical, dim.inAxes, dim.inUnit, mesh),
+                      shardSize(dim.logical, dim.outAxes, dim.outUnit, mesh));
   }
   return bytes;
 }
@@ -156,8 +155,10 @@ std::vector<CollectiveInfo> collectivesOf(const Plan &plan,
       group *= plan.mesh[axis].size;
     info.inBytes = info.outBytes = byteSize(collective.dtype);
     for (const CollectiveDim &dim : collective.dims) {
-      info.inBytes *= shardSize(dim.logical, dim.inAxes, plan.mesh);
-      info.outBytes *= shardSize(dim.logical, dim.outAxes, plan.mesh);
+      info.inBytes *=
+          shardSize(dim.logical, dim.inAxes, dim.inUnit, plan.mesh);
+      info.outBytes *=
+          shardSize(dim.logical, dim.outAxes, dim.outUnit, plan.mesh);
     }
     switch (collective.op) {
     case Collective::Op::AllReduce:

@@ -9,6 +9,8 @@
 // RUN: not weir-opt %s --weir-propagate-layouts="strategies=c=data" 2>&1 | FileCheck %s --check-prefix=AXIS
 // RUN: not weir-opt %s --weir-propagate-layouts="strategies=a=fast" 2>&1 | FileCheck %s --check-prefix=STRATEGY
 // RUN: not weir-opt %s --weir-propagate-layouts="overrides=w=[Q]" 2>&1 | FileCheck %s --check-prefix=LAYOUT
+// RUN: sed -e 's/dist.mesh =/weir.layouts = [{match = "w", layouts = {a = 1}}], dist.mesh =/' %s | not weir-opt --weir-propagate-layouts 2>&1 | FileCheck %s --check-prefix=TEXT
+// RUN: sed -e 's/weir.tp_dim = 1/weir.tp_dim = 7, weir.tp_inner_dim = 8/' %s | not weir-opt --weir-factor-mesh --weir-propagate-layouts="strategies=b=megatron" 2>&1 | FileCheck %s --check-prefix=DIM
 
 // Strategies by axis name, layouts by pattern of variables and of ops.
 // CHECK: graph.variable @w {{.*}} #dist.layout<[B, S(1)]>
@@ -26,6 +28,8 @@
 // NAMED: graph.variable @w {{.*}} #dist.layout<[S(0), S(1)]>
 // ATTRIBUTES: graph.variable @w {{.*}} #dist.layout<[S(0), B]>
 // LAYOUT: error: expects a layout such as '[S(0), B, P(sum)]', got '[Q]'
+// TEXT: error: expects a layout such as "S(0)" on axis 'a' of 'w', got 1 : i64
+// DIM: error: expects the layout of 'w' to split one of its 2 dims on mesh axis 'b', got #dist.layout<[B, S(7)]>
 module attributes {dist.mesh = #dist.mesh<a=2, b=2>} {
   graph.variable @w : tensor<4x6xf32> kind parameter init <normal, 0.0, 1.0> {weir.tp_dim = 1 : i64}
   graph.entry @f(%x: tensor<8x4xf32> {graph.input = "x"}, %w: tensor<4x6xf32> {graph.variable = @w})

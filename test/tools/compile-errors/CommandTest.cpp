@@ -26,10 +26,24 @@ TEST_P(Flags, AreRefused) {
   TempFolder folder;
   std::string model = writeModel(folder, "model", tinyConfig);
   folder.write("file", "no folder");
+  // Two devices that hold nearly nothing, and one.
+  std::string cluster = R"({"name": "c", "devices": 2, "memory": 100,
+    "memory_bandwidth": 1e9, "flops": {"f32": 1e9}, "levels": [
+    {"name": "l", "size": 2, "latency": 0, "bandwidth": 1e9}]})";
+  folder.write("small.json", cluster);
+  for (size_t at; (at = cluster.find(": 2,")) != std::string::npos;)
+    cluster.replace(at, 4, ": 1,");
+  folder.write("one.json", cluster);
+  folder.write("open.json", "{\"name\": ");
+  folder.write("key.json", "{\"name\": \"c\", \"nodes\": 2}");
   std::vector<std::string> arguments = GetParam().arguments;
-  for (std::string &argument : arguments)
+  for (std::string &argument : arguments) {
     if (argument == "MODEL")
       argument = model;
+    size_t at = argument.find("=FOLDER/");
+    if (at != std::string::npos)
+      argument.replace(at + 1, 6, folder.path());
+  }
   expectEnd("weir-compile", arguments, folder.path(), GetParam().code,
             GetParam().parts);
   EXPECT_FALSE(std::filesystem::exists(folder.path("model.weir")));
@@ -55,7 +69,32 @@ const Case flags[] = {
     {"UnknownStrategy",
      {"MODEL", "--mesh=dp=2", "--strategy=dp:datas"},
      2,
-     {"strategy.dp", "datas", "data, megatron"}},
+     {"strategy.dp", "datas", "data, zero1, zero2, zero3, megatron", "did you mean 'data'"}},
+    {"ClusterMissing",
+     {"MODEL", "--mesh=dp=2", "--sequence=8", "--cluster=FOLDER/none.json"},
+     3,
+     {"none.json", "cannot open"}},
+    {"ClusterSyntax",
+     {"MODEL", "--mesh=dp=2", "--sequence=8", "--cluster=FOLDER/open.json"},
+     3,
+     {"open.json"}},
+    {"ClusterKey",
+     {"MODEL", "--mesh=dp=2", "--sequence=8", "--cluster=FOLDER/key.json"},
+     3,
+     {"key.json", "nodes"}},
+    {"ClusterTooSmall",
+     {"MODEL", "--mesh=dp=2", "--sequence=8", "--cluster=FOLDER/one.json"},
+     3,
+     {"one.json", "devices", "at least 2"}},
+    {"SearchDoesNotFit",
+     {"MODEL", "--mesh=dp=2", "--strategy=dp:search",
+      "--sequence=8", "--cluster=FOLDER/small.json"},
+     5,
+     {"fit 100 bytes a device", "need at least", "more devices"}},
+    {"ExplainBeforeShard",
+     {"MODEL", "--mesh=dp=2", "--sequence=8", "--explain", "--stop-after=plan"},
+     2,
+     {"--explain", "shard"}},
     {"StrategyOfNoAxis",
      {"MODEL", "--mesh=dp=2", "--strategy=tp:megatron"},
      2,

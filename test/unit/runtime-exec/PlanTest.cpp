@@ -217,6 +217,21 @@ TEST(Plan, VerifierFindsWhatIsWrong) {
          entry(p).collectives[0].dims[0].outAxes = {1};
        },
        "but not over that axis"},
+      {[&](Plan &p) { entry(p).collectives[0].dims[0].inUnit = 0; },
+       "unit 0 does not divide"},
+      {[&](Plan &p) { entry(p).collectives[0].dims[0].outUnit = -1; },
+       "unit -1 does not divide"},
+      {[&](Plan &p) {
+         entry(p).collectives[0].dims[0].outUnit =
+             entry(p).collectives[0].dims[0].logical;
+       },
+       "an all-reduce keeps its layout"},
+      {[&](Plan &p) {
+         CollectiveDim &dim = entry(p).collectives[0].dims[0];
+         dim.inAxes = dim.outAxes = {0};
+         dim.inShift = dim.outShift = std::numeric_limits<int64_t>::max();
+       },
+       "is out of range"},
       {[&](Plan &p) { entry(p).collectives[0].dims[0].inStride = 2; },
        "reaches beyond buffer 'sum'"},
       {[&](Plan &p) { entry(p).actors[0].actions.clear(); }, "has no actions"},
