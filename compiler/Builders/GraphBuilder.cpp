@@ -365,11 +365,10 @@ mlir::Value GraphBuilder::attention(mlir::Value query, mlir::Value key,
   Shape q = shapeOf(query);
   llvm::SmallVector<int64_t> shape(q);
   shape.back() = shapeOf(value).back();
-  return graph::AttentionOp::create(builder, loc(), f32(shape),
-                                    f32({q[0], q[2], q[3], q[1]}), query, key,
-                                    value, mlir::ValueRange(),
-                                    builder.getF64FloatAttr(scale),
-                                    causal ? builder.getUnitAttr() : UnitAttr())
+  return graph::AttentionOp::create(
+             builder, loc(), f32(shape), f32({q[0], q[2], q[3], q[1]}), query,
+             key, value, mlir::ValueRange(), builder.getF64FloatAttr(scale),
+             causal ? builder.getUnitAttr() : UnitAttr())
       .getOutput();
 }
 

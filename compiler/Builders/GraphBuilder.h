@@ -43,8 +43,8 @@ struct VariableOptions {
   /// The dimension that Megatron tensor parallelism splits, or -1.
   int64_t tensorParallelDim;
   /// The dimension that it splits where that one has fewer elements than there
-  /// are devices; -1: none, the variable is whole on these; `sameDim`: the same,
-  /// and some devices hold nothing.
+  /// are devices; -1: none, the variable is whole on these; `sameDim`: the
+  /// same, and some devices hold nothing.
   int64_t tensorParallelInnerDim = sameDim;
 };
 

@@ -64,8 +64,10 @@ public:
       if (config.attentionBias) {
         layer.queryBias =
             bias(p + "self_attn.q_proj.bias", {g, r, d}, {g * r * d}, 0, 1);
-        layer.keyBias = bias(p + "self_attn.k_proj.bias", {g, d}, {g * d}, 0, -1);
-        layer.valueBias = bias(p + "self_attn.v_proj.bias", {g, d}, {g * d}, 0, -1);
+        layer.keyBias =
+            bias(p + "self_attn.k_proj.bias", {g, d}, {g * d}, 0, -1);
+        layer.valueBias =
+            bias(p + "self_attn.v_proj.bias", {g, d}, {g * d}, 0, -1);
         layer.outBias = bias(p + "self_attn.o_proj.bias", {c}, {}, -1);
       }
       layer.postNorm = ones(p + "post_attention_layernorm.weight");
@@ -140,8 +142,7 @@ private:
                    tensorParallelDim, innerDim);
   }
   graph::VariableOp bias(const std::string &name, GraphBuilder::Shape shape,
-                         GraphBuilder::Shape stored,
-                         int64_t tensorParallelDim,
+                         GraphBuilder::Shape stored, int64_t tensorParallelDim,
                          int64_t innerDim = VariableOptions::sameDim) {
     return declare(name, shape, stored, Init::zeros(), tensorParallelDim,
                    innerDim);

@@ -1071,8 +1071,8 @@ IrValue KernelEmitter::combine(kernel::Combiner combiner, IrValue a,
   llvm::IRBuilder<>::FastMathFlagGuard guard(builder);
   llvm::FastMathFlags flags;
   flags.setAllowContract();
-  bool isExtreme = combiner == kernel::Combiner::Max ||
-                   combiner == kernel::Combiner::Min;
+  bool isExtreme =
+      combiner == kernel::Combiner::Max || combiner == kernel::Combiner::Min;
   flags.setAllowReassoc(combiner == kernel::Combiner::Sum);
   flags.setNoSignedZeros(isExtreme);
   builder.setFastMathFlags(flags);

@@ -109,8 +109,8 @@ public:
   }
 
   Status run(std::array<double, numPhases> *seconds) {
-    if (options.explain && (options.startAt > Phase::Shard ||
-                            options.stopAfter < Phase::Shard))
+    if (options.explain &&
+        (options.startAt > Phase::Shard || options.stopAfter < Phase::Shard))
       return Status(StatusCode::CommandLine,
                     "--explain tells what phase 'shard' does, which is not "
                     "among those that run");
@@ -333,8 +333,8 @@ private:
           phase, [](PassManager &manager) { addReshardPasses(manager); }));
       if (options.explain)
         WEIR_RETURN_IF_ERROR(explain());
-      return runPasses(
-          phase, [](PassManager &manager) { addLocalPasses(manager); });
+      return runPasses(phase,
+                       [](PassManager &manager) { addLocalPasses(manager); });
     case Phase::Stage:
       return runPasses(phase, [&](PassManager &manager) {
         manager.addPass(createPartitionStagesPass());

@@ -42,12 +42,12 @@ int64_t localElements(actor::CollectiveOp op, bool output,
                       dist::MeshAttr mesh) {
   int64_t elements = 1;
   for (auto dim : op.getDims().getAsRange<actor::CollectiveDimAttr>())
-    elements *= dist::capacityOf(
-        {dim.getLogical(),
-         llvm::SmallVector<int64_t, 2>(output ? dim.getOutAxes()
-                                              : dim.getInAxes()),
-         output ? dim.getOutUnit() : dim.getInUnit()},
-        mesh);
+    elements *=
+        dist::capacityOf({dim.getLogical(),
+                          llvm::SmallVector<int64_t, 2>(
+                              output ? dim.getOutAxes() : dim.getInAxes()),
+                          output ? dim.getOutUnit() : dim.getInUnit()},
+                         mesh);
   return elements;
 }
 
@@ -65,9 +65,8 @@ int64_t keptElements(actor::CollectiveOp op, dist::MeshAttr mesh) {
   int64_t elements = 1;
   for (auto dim : op.getDims().getAsRange<actor::CollectiveDimAttr>()) {
     auto sizeOf = [&](ArrayRef<int64_t> axes, int64_t unit) {
-      return dist::capacityOf({dim.getLogical(),
-                               llvm::SmallVector<int64_t, 2>(axes), unit},
-                              mesh);
+      return dist::capacityOf(
+          {dim.getLogical(), llvm::SmallVector<int64_t, 2>(axes), unit}, mesh);
     };
     elements *= std::min(sizeOf(dim.getInAxes(), dim.getInUnit()),
                          sizeOf(dim.getOutAxes(), dim.getOutUnit()));

@@ -289,11 +289,10 @@ private:
     collective.combiner = combinerOf(op.getCombiner());
     collective.axes = intsOf(op.getAxes());
     for (auto dim : op.getDims().getAsRange<actor::CollectiveDimAttr>())
-      collective.dims.push_back({dim.getLogical(), intsOf(dim.getInAxes()),
-                                 intsOf(dim.getOutAxes()), dim.getInStride(),
-                                 dim.getOutStride(), dim.getInUnit(),
-                                 dim.getOutUnit(), dim.getInShift(),
-                                 dim.getOutShift()});
+      collective.dims.push_back(
+          {dim.getLogical(), intsOf(dim.getInAxes()), intsOf(dim.getOutAxes()),
+           dim.getInStride(), dim.getOutStride(), dim.getInUnit(),
+           dim.getOutUnit(), dim.getInShift(), dim.getOutShift()});
     FailureOr<plan::DType> dtype = dtypeOf(op, op.getType());
     if (failed(dtype))
       return failure();

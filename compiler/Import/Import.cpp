@@ -36,12 +36,11 @@ Status checkSequence(const Job &job, int64_t context,
 }
 
 /// Refuses what no machine can hold, before sizes in bytes leave 64 bits. An
-/// estimate from below of a device's share: weights with gradients and optimizer
-/// state, and a micro-batch's activations.
+/// estimate from below of a device's share: weights with gradients and
+/// optimizer state, and a micro-batch's activations.
 Status checkSizes(const Job &job, double vocab, double width, double inner,
                   double layers, double heads, const std::string &place) {
-  double parameters =
-      vocab * width + layers * width * (4 * width + 2 * inner);
+  double parameters = vocab * width + layers * width * (4 * width + 2 * inner);
   double tokens = double(job.batch) * job.sequence;
   double activations =
       tokens * (vocab + layers * (inner + 4 * width + heads * job.sequence));
@@ -103,11 +102,10 @@ importFolder(MLIRContext *context, const Job &job, const EntryShapes &shapes) {
     if (job.dropout)
       config.attentionDropout = *job.dropout;
     WEIR_RETURN_IF_ERROR(checkSequence(job, config.context, path));
-    WEIR_RETURN_IF_ERROR(
-        checkSizes(job, config.vocab,
-                   std::max(double(config.width),
-                            double(config.heads) * config.headDim),
-                   config.inner, config.layers, config.heads, path));
+    WEIR_RETURN_IF_ERROR(checkSizes(
+        job, config.vocab,
+        std::max(double(config.width), double(config.heads) * config.headDim),
+        config.inner, config.layers, config.heads, path));
     return finish(buildLlama(context, config, shapes), text);
   }
   return Status(StatusCode::UnsupportedModel,
@@ -122,12 +120,10 @@ importFamily(MLIRContext *context, const Job &job, const EntryShapes &shapes) {
   WEIR_RETURN_IF_ERROR(
       checkSequence(job, job.model.config.context, "model.config"));
   const ModelConfig &sizes = job.model.config;
-  WEIR_RETURN_IF_ERROR(
-      checkSizes(job, sizes.vocab,
-                 std::max(double(sizes.width),
-                          double(sizes.heads) * sizes.headDim),
-                 sizes.intermediate, sizes.layers, sizes.heads,
-                 "model.config"));
+  WEIR_RETURN_IF_ERROR(checkSizes(
+      job, sizes.vocab,
+      std::max(double(sizes.width), double(sizes.heads) * sizes.headDim),
+      sizes.intermediate, sizes.layers, sizes.heads, "model.config"));
   if (job.model.family == "gpt2") {
     Gpt2Config config = gpt2ConfigOf(job.model.config);
     if (job.dropout)

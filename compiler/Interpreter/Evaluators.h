@@ -38,8 +38,9 @@ evaluateIndexedGraphOp(const OpInputs &inputs,
                        llvm::SmallVectorImpl<Tensor> &results);
 
 /// Part of `evaluatePiece`: `take`, `put_add`, `scan`, `sort`.
-mlir::LogicalResult evaluateIndexedPiece(const OpInputs &inputs,
-                                         llvm::SmallVectorImpl<Tensor> &results);
+mlir::LogicalResult
+evaluateIndexedPiece(const OpInputs &inputs,
+                     llvm::SmallVectorImpl<Tensor> &results);
 
 /// Whether `evaluatePiece` knows the op.
 bool isPiece(mlir::Operation *op);

@@ -458,8 +458,8 @@ LogicalResult Executor::runCollective(Operation *op) {
   // Tensors that meet once: each for itself.
   unsigned count = op->getNumResults();
   for (unsigned i = 0; i < count; ++i) {
-    Value dest = op->getNumOperands() > count ? op->getOperand(count + i)
-                                              : Value();
+    Value dest =
+        op->getNumOperands() > count ? op->getOperand(count + i) : Value();
     if (failed(runCollective(op, op->getOperand(i), dest, op->getResult(i))))
       return failure();
   }
@@ -615,8 +615,8 @@ LogicalResult Executor::runReshard(dist::ReshardOp op) {
 
 FailureOr<Tensor> Executor::logicalValue(Value value, dist::LayoutAttr layout,
                                          Operation *user) {
-  auto type = dist::withEncoding(cast<RankedTensorType>(value.getType()),
-                                 layout);
+  auto type =
+      dist::withEncoding(cast<RankedTensorType>(value.getType()), layout);
   FailureOr<Tensors> inputs = readAll(value, user);
   if (failed(inputs))
     return failure();
@@ -651,15 +651,14 @@ FailureOr<Tensor> Executor::logicalValue(Value value, dist::LayoutAttr layout,
                    *part, logical, whole);
   }
   if (filled != logical.size())
-    return user->emitError(
-        "operand's parts do not make up the logical tensor");
+    return user->emitError("operand's parts do not make up the logical tensor");
   return logical;
 }
 
 LogicalResult Executor::defineIn(Value value, dist::LayoutAttr layout,
                                  const Tensor &logical, Operation *user) {
-  auto type = dist::withEncoding(cast<RankedTensorType>(value.getType()),
-                                 layout);
+  auto type =
+      dist::withEncoding(cast<RankedTensorType>(value.getType()), layout);
   Box whole = wholeBox(type.getShape());
   std::vector<Tensor> outputs;
   for (unsigned rank = 0; rank < points.size(); ++rank) {

@@ -139,8 +139,7 @@ private:
   LogicalResult rmsNorm(T epsilon);
   LogicalResult softmax();
   LogicalResult rope(int64_t seqDim);
-  std::function<bool(int64_t, int64_t)> visibility(bool causal,
-                                                   unsigned first);
+  std::function<bool(int64_t, int64_t)> visibility(bool causal, unsigned first);
   LogicalResult attention(T scale, bool causal);
   LogicalResult attentionGrad(T scale, bool causal);
   LogicalResult dropout(graph::DropoutOp dropout);
@@ -314,13 +313,12 @@ LogicalResult GraphEvaluator<T>::reduce(graph::ReduceOp reduce) {
                                                             : minimum(a, b);
     } else {
       int64_t a = out.ints[to], b = in(0).ints[at];
-      out.ints[to] = kind == graph::ReductionKind::Sum
-                         ? wrapInteger(out.kind, a + b)
-                     : kind == graph::ReductionKind::Prod
-                         ? wrapInteger(out.kind,
-                                       int64_t(uint64_t(a) * uint64_t(b)))
-                     : kind == graph::ReductionKind::Max ? std::max(a, b)
-                                                         : std::min(a, b);
+      out.ints[to] =
+          kind == graph::ReductionKind::Sum ? wrapInteger(out.kind, a + b)
+          : kind == graph::ReductionKind::Prod
+              ? wrapInteger(out.kind, int64_t(uint64_t(a) * uint64_t(b)))
+          : kind == graph::ReductionKind::Max ? std::max(a, b)
+                                              : std::min(a, b);
     }
     ++at;
   } while (nextIndex(index, in(0).shape));
@@ -1084,9 +1082,8 @@ template <typename T> LogicalResult GraphEvaluator<T>::run() {
       })
       .Case([&](graph::AdamWOp) { return adamw(); })
       .Case([&](graph::SgdOp) { return sgd(); })
-      .Default([&](Operation *) {
-        return evaluateIndexedGraphOp(inputs, results);
-      });
+      .Default(
+          [&](Operation *) { return evaluateIndexedGraphOp(inputs, results); });
 }
 
 } // namespace

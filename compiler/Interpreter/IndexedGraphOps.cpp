@@ -91,8 +91,7 @@ private:
   SmallVectorImpl<Tensor> &results;
 };
 
-template <typename T>
-LogicalResult IndexedEvaluator<T>::pad(graph::PadOp pad) {
+template <typename T> LogicalResult IndexedEvaluator<T>::pad(graph::PadOp pad) {
   Tensor out = zerosOf(0);
   double value = static_cast<T>(pad.getValue().convertToDouble());
   std::fill(out.floats.begin(), out.floats.end(), value);
@@ -339,8 +338,7 @@ LogicalResult IndexedEvaluator<T>::conv(graph::ConvOp conv) {
             inside &= position >= 0 && position < x.shape[2 + i];
             from += position * xStrides[2 + i];
           }
-          int64_t weight =
-              (index[1] * w.shape[1] + c) * elementsOf(places) + k;
+          int64_t weight = (index[1] * w.shape[1] + c) * elementsOf(places) + k;
           if (inside)
             sum += static_cast<T>(x.floats[from]) *
                    static_cast<T>(w.floats[weight]);
@@ -425,12 +423,12 @@ template <typename T> LogicalResult IndexedEvaluator<T>::run() {
         return scatterAdd(o.getDim(), o.getAlong());
       })
       .Case([&](graph::WindowOp o) {
-        return window(o.getDims(), o.getStrides(), o.getDilations(),
-                      o.getLow(), o.getValue().convertToDouble(), false);
+        return window(o.getDims(), o.getStrides(), o.getDilations(), o.getLow(),
+                      o.getValue().convertToDouble(), false);
       })
       .Case([&](graph::FoldOp o) {
-        return window(o.getDims(), o.getStrides(), o.getDilations(),
-                      o.getLow(), 0, true);
+        return window(o.getDims(), o.getStrides(), o.getDilations(), o.getLow(),
+                      0, true);
       })
       .Case([&](graph::ConvOp o) { return conv(o); })
       .Case([&](graph::PoolOp o) { return pool(o); })

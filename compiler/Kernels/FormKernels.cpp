@@ -1169,11 +1169,10 @@ LogicalResult BlockFormer::emitCollective(Operation *op) {
   state.addOperands(dests);
   state.addTypes(op->getResultTypes());
   for (NamedAttribute attr : op->getAttrs())
-    if (!llvm::is_contained({StringRef(pieceSiteAttrName),
-                             StringRef(pieceOriginAttrName),
-                             StringRef(pieceTaskAttrName),
-                             StringRef("operandSegmentSizes")},
-                            attr.getName().getValue()))
+    if (!llvm::is_contained(
+            {StringRef(pieceSiteAttrName), StringRef(pieceOriginAttrName),
+             StringRef(pieceTaskAttrName), StringRef("operandSegmentSizes")},
+            attr.getName().getValue()))
       state.addAttribute(attr.getName(), attr.getValue());
   auto count = static_cast<int32_t>(inputs.size());
   state.addAttribute("operandSegmentSizes",

@@ -486,9 +486,8 @@ LogicalResult KernelNest::findRoots() {
 
 int64_t KernelNest::strideOf(const Access &access, int loop) const {
   // Most accesses do not follow most loops.
-  if (llvm::none_of(access.index, [&](const IndexExpr &expr) {
-        return expr.loop == loop;
-      }))
+  if (llvm::none_of(access.index,
+                    [&](const IndexExpr &expr) { return expr.loop == loop; }))
     return 0;
   SmallVector<int64_t> strides = stridesOf(access.memory);
   int64_t stride = 0;

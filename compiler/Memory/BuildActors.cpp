@@ -627,9 +627,9 @@ LogicalResult EntryBuilder::emitAction(const Action &action) {
         auto numbers = llvm::dyn_cast<DenseI64ArrayAttr>(expression);
         if (!numbers || numbers.size() < 4 || numbers.asArrayRef().back() < 0 ||
             numbers.asArrayRef().back() > 2)
-          return func.emitOpError(
-                     "expects scalars as array<i64: size, unit, shift, axes..., "
-                     "kind>, got ")
+          return func.emitOpError("expects scalars as array<i64: size, unit, "
+                                  "shift, axes..., "
+                                  "kind>, got ")
                  << expression;
         llvm::ArrayRef<int64_t> array = numbers.asArrayRef();
         if (array.back() == 0) {
@@ -642,9 +642,8 @@ LogicalResult EntryBuilder::emitAction(const Action &action) {
           continue;
         }
         indices.push_back(
-            scalarIndex(static_cast<actor::ScalarKind>(array.back()),
-                        array[0], array[1], array[2],
-                        array.drop_front(3).drop_back()));
+            scalarIndex(static_cast<actor::ScalarKind>(array.back()), array[0],
+                        array[1], array[2], array.drop_front(3).drop_back()));
       }
     actor::KernelOp::create(
         builder, loc, launch.getKernelAttr(), values,
@@ -698,11 +697,10 @@ LogicalResult EntryBuilder::emitAction(const Action &action) {
   }
   add(action.op->getOperand(action.part));
   add(destOf(action));
-  actor::PhaseOp::create(builder, loc,
-                         actor::PhaseAttr::get(context, action.phase),
-                         collectives[{action.op, action.part}], values[0],
-                         values[1],
-                         builder.getDenseI64ArrayAttr(offsets), site);
+  actor::PhaseOp::create(
+      builder, loc, actor::PhaseAttr::get(context, action.phase),
+      collectives[{action.op, action.part}], values[0], values[1],
+      builder.getDenseI64ArrayAttr(offsets), site);
   return success();
 }
 
@@ -835,9 +833,8 @@ struct BuildActorsPass : impl::BuildActorsPassBase<BuildActorsPass> {
         failed = true;
         continue;
       }
-      if (mlir::failed(
-              EntryBuilder(program, builder, mesh, variables, symbols)
-                  .build())) {
+      if (mlir::failed(EntryBuilder(program, builder, mesh, variables, symbols)
+                           .build())) {
         failed = true;
         continue;
       }

@@ -195,8 +195,8 @@ private:
                                                : "slice of the micro-batch");
       from[time] = to[time] = AxisLayout::broadcast();
     }
-    FailureOr<const ReshardPlan *> plan = resharder.plan(
-        from, to, withoutEncoding(reshard.getInput().getType()));
+    FailureOr<const ReshardPlan *> plan =
+        resharder.plan(from, to, withoutEncoding(reshard.getInput().getType()));
     if (succeeded(plan))
       for (const ReshardStep &step : (*plan)->steps)
         program.push_back(textOfStep(step));
@@ -250,10 +250,10 @@ private:
         split = true;
       }
     RankedTensorType logical = withoutEncoding(type);
-    return split ? Type(dist::getLocalType(
-                       logical, LayoutAttr::get(type.getContext(), known),
-                       mesh))
-                 : Type(logical);
+    return split
+               ? Type(dist::getLocalType(
+                     logical, LayoutAttr::get(type.getContext(), known), mesh))
+               : Type(logical);
   }
 
   /// Seconds of a reshard; moves in time are free or impossible.
@@ -296,9 +296,9 @@ private:
         total += reshardSeconds(other, want, result.getType());
     }
     double parts = static_cast<double>(mesh.getSizes()[axis]);
-    total += (candidate.splitWork / parts +
-              (rules.work - candidate.splitWork)) /
-             cluster.flopsOf("f32");
+    total +=
+        (candidate.splitWork / parts + (rules.work - candidate.splitWork)) /
+        cluster.flopsOf("f32");
     return total;
   }
 
@@ -364,8 +364,7 @@ private:
 
 } // namespace
 
-LayoutOrigins::LayoutOrigins(ModuleOp module)
-    : mesh(dist::getMesh(module)) {
+LayoutOrigins::LayoutOrigins(ModuleOp module) : mesh(dist::getMesh(module)) {
   if (!mesh)
     return;
   strategies = strategiesOf(module, mesh);
@@ -384,8 +383,7 @@ std::string LayoutOrigins::of(Operation *op, unsigned axis) const {
   if (mesh.isTime(axis))
     return "micro-batches";
   auto variable = dyn_cast<graph::VariableOp>(op);
-  std::string name =
-      variable ? variable.getSymName().str() : nameOf(op).str();
+  std::string name = variable ? variable.getSymName().str() : nameOf(op).str();
   std::string axisName = mesh.getNames()[axis].str();
   std::string strategy =
       std::string("strategy '") + strategyName(strategies[axis]) + "'";
@@ -399,8 +397,8 @@ std::string LayoutOrigins::of(Operation *op, unsigned axis) const {
     if (globMatch(named.pattern, name) &&
         llvm::is_contained(named.axes, axisName))
       return "layouts '" + named.pattern + "'";
-  bool ownStates =
-      strategies[axis] == Strategy::Zero1 || strategies[axis] == Strategy::Zero2;
+  bool ownStates = strategies[axis] == Strategy::Zero1 ||
+                   strategies[axis] == Strategy::Zero2;
   size_t slash = name.rfind('/');
   if (!ownStates && slash != std::string::npos &&
       variable.getKind() == graph::VariableKind::OptimizerState)

@@ -75,9 +75,9 @@ public:
     }
     if (!split)
       return;
-    module->setAttr(dist::DistDialect::getMeshAttrName(),
-                    dist::MeshAttr::get(&getContext(), names, sizes,
-                                        mesh.getLastIsTime()));
+    module->setAttr(
+        dist::DistDialect::getMeshAttrName(),
+        dist::MeshAttr::get(&getContext(), names, sizes, mesh.getLastIsTime()));
     extendDecisions(module, split);
   }
 

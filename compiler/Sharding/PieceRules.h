@@ -11,8 +11,8 @@ namespace weir::compiler {
 /// axis splits one class in `atoms` runs (0: in plain units), or none.
 class LayoutEvaluation {
 public:
-  LayoutEvaluation(const DimensionClasses &classes, std::optional<unsigned> root,
-                   int64_t atoms)
+  LayoutEvaluation(const DimensionClasses &classes,
+                   std::optional<unsigned> root, int64_t atoms)
       : classes(classes), root(root), atoms(atoms) {}
 
   const DimensionClasses &classes;

@@ -58,10 +58,8 @@ void classifyScatter(Operation *op, DimensionClasses &classes) {
 }
 
 double scatterWork(Operation *op) {
-  return static_cast<double>(cast<kernel::ScatterAddOp>(op)
-                                 .getUpdates()
-                                 .getType()
-                                 .getNumElements());
+  return static_cast<double>(
+      cast<kernel::ScatterAddOp>(op).getUpdates().getType().getNumElements());
 }
 
 bool evaluateScatter(Operation *op, LayoutEvaluation &layouts) {

@@ -239,7 +239,8 @@ private:
       Strategy strategy = plan.axes[axis].strategy;
       AxisOptions options;
       options.axis = axis;
-      // The search, which comes behind this, fulfils what is wanted of its axes.
+      // The search, which comes behind this, fulfils what is wanted of its
+      // axes.
       if (strategy != Strategy::Search)
         options.layouts = plan.layouts;
       options.attention = attentionRuleOf(strategy);

@@ -45,8 +45,8 @@ private:
     };
     if (!llvm::all_of(op->getOperandTypes(), isLogical) ||
         !llvm::all_of(op->getResultTypes(), isLogical))
-      return op->emitError() << "expects logical tensors, got local ones of "
-                             << describe(op);
+      return op->emitError()
+             << "expects logical tensors, got local ones of " << describe(op);
     if (largest > maxElements) {
       op->emitRemark() << "skips " << describe(op) << ": " << largest
                        << " elements, more than max-elements="
@@ -65,12 +65,11 @@ private:
     for (const ProofFinding &finding : report.incorrect)
       op->emitError() << "expects a sound signature of " << describe(op)
                       << " on " << finding.parts << " coordinates, got "
-                      << shortText(finding.signature) << ": "
-                      << finding.reason;
+                      << shortText(finding.signature) << ": " << finding.reason;
     for (const ProofFinding &finding : report.missing)
       op->emitRemark() << "holds on " << finding.parts
-                       << " coordinates and is not derived for "
-                       << describe(op) << ": " << shortText(finding.signature);
+                       << " coordinates and is not derived for " << describe(op)
+                       << ": " << shortText(finding.signature);
     op->emitRemark() << "proved " << describe(op) << ": " << report.derived
                      << " derived signatures hold, " << report.assignments
                      << (report.sampled ? " drawn" : "")

@@ -36,8 +36,7 @@ static Reduction mirrored(Reduction reduction) {
 }
 
 std::optional<Dependence>
-weir::compiler::propagateScalar(Operation &op,
-                                          ArrayRef<Dependence> operands) {
+weir::compiler::propagateScalar(Operation &op, ArrayRef<Dependence> operands) {
   if (auto constant = dyn_cast<arith::ConstantOp>(op)) {
     Dependence result;
     result.zero = isZeroConstant(constant.getValue());
@@ -132,4 +131,3 @@ weir::compiler::propagateScalar(Operation &op,
     return term;
   return std::nullopt;
 }
-

@@ -31,8 +31,8 @@ bool mayBePartial(mlir::Type elementType);
 /// Joint linearity (or monotonicity) of one op of a scalar body in its partial
 /// operands; nullopt where the reduction of the results would not be the result
 /// of the reduction.
-std::optional<Dependence>
-propagateScalar(mlir::Operation &op, llvm::ArrayRef<Dependence> operands);
+std::optional<Dependence> propagateScalar(mlir::Operation &op,
+                                          llvm::ArrayRef<Dependence> operands);
 
 } // namespace weir::compiler
 

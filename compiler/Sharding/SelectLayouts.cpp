@@ -213,12 +213,10 @@ private:
       report.append(
           entry.getSymName(),
           builder.getDictionaryAttr(
-              {builder.getNamedAttr("seconds",
-                                    builder.getF64FloatAttr(result.seconds *
-                                                            factor)),
-               builder.getNamedAttr("bound",
-                                    builder.getF64FloatAttr(result.bound *
-                                                            factor)),
+              {builder.getNamedAttr(
+                   "seconds", builder.getF64FloatAttr(result.seconds * factor)),
+               builder.getNamedAttr(
+                   "bound", builder.getF64FloatAttr(result.bound * factor)),
                builder.getNamedAttr("bytes",
                                     builder.getF64FloatAttr(result.bytes)),
                builder.getNamedAttr("ops",

@@ -187,8 +187,7 @@ const RankTensors &ShardedBlock::getShards(BlockArgument argument,
   std::string key;
   llvm::raw_string_ostream os(key);
   llvm::interleaveComma(layouts, os);
-  auto [it, isNew] =
-      shards.try_emplace({argument.getArgNumber(), os.str()});
+  auto [it, isNew] = shards.try_emplace({argument.getArgNumber(), os.str()});
   if (!isNew)
     return it->second;
   for (size_t rank = 0; rank < points.size(); ++rank) {
@@ -214,10 +213,10 @@ Operation *ShardedBlock::getLocal(Operation *op, ArrayRef<Type> operands,
     key.push_back(type.getAsOpaquePointer());
   for (Type type : resultTypes)
     key.push_back(type.getAsOpaquePointer());
-  auto [it, isNew] = locals.try_emplace(
-      StringRef(reinterpret_cast<const char *>(key.data()),
-                key.size() * sizeof(key[0])),
-      nullptr);
+  auto [it, isNew] =
+      locals.try_emplace(StringRef(reinterpret_cast<const char *>(key.data()),
+                                   key.size() * sizeof(key[0])),
+                         nullptr);
   if (!isNew)
     return it->second;
   OpBuilder builder(op->getContext());
@@ -264,10 +263,10 @@ bool ShardedBlock::evaluate(Operation *local, ArrayRef<MeshPoint> at,
     std::vector<Tensor> operands;
     for (const RankTensors *values : in)
       operands.push_back((*values)[rank]);
-    auto values = byPieces ? evaluateBlock(pieces, operands, wanted,
-                                           Precision::F64, at[rank])
-                           : evaluateOp(local, operands, Precision::F64,
-                                        at[rank]);
+    auto values =
+        byPieces
+            ? evaluateBlock(pieces, operands, wanted, Precision::F64, at[rank])
+            : evaluateOp(local, operands, Precision::F64, at[rank]);
     runs = succeeded(values);
     if (runs)
       for (auto [i, value] : llvm::enumerate(*values))
@@ -360,13 +359,11 @@ std::string ShardedBlock::compare(Value value, const RankTensors &have,
   for (int axis = int(strides.size()) - 2; axis >= 0; --axis)
     strides[axis] = strides[axis + 1] * mesh.getSizes()[axis + 1];
   // The reduction over the partial axes from `p` on, the last one innermost.
-  auto reduced = [&](auto &&self, size_t rank, size_t p,
-                     int64_t i) -> double {
+  auto reduced = [&](auto &&self, size_t rank, size_t p, int64_t i) -> double {
     if (p == partial.size())
       return have[rank].at(i);
     unsigned axis = partial[p];
-    size_t base =
-        rank - size_t(points[rank].coordinates[axis] * strides[axis]);
+    size_t base = rank - size_t(points[rank].coordinates[axis] * strides[axis]);
     double value = 0;
     for (int64_t c = 0; c < mesh.getSizes()[axis]; ++c) {
       double term = self(self, base + size_t(c * strides[axis]), p + 1, i);
@@ -383,13 +380,13 @@ std::string ShardedBlock::compare(Value value, const RankTensors &have,
     Tensor goal = shardOf(want, axes, rank);
     for (int64_t i = 0; i < goal.size(); ++i) {
       double got = reduced(reduced, rank, 0, i), wanted = goal.at(i);
-      bool same = std::isnan(got) || std::isnan(wanted)
-                      ? std::isnan(got) == std::isnan(wanted)
-                      : got == wanted ||
-                            // Sums in another order: a few units in the last
-                            // place of terms of the size of 10.
-                            std::abs(got - wanted) <=
-                                1e-12 * (1 + std::abs(wanted));
+      bool same =
+          std::isnan(got) || std::isnan(wanted)
+              ? std::isnan(got) == std::isnan(wanted)
+              : got == wanted ||
+                    // Sums in another order: a few units in the last
+                    // place of terms of the size of 10.
+                    std::abs(got - wanted) <= 1e-12 * (1 + std::abs(wanted));
       if (!same)
         return "differs at rank " + std::to_string(rank) + ", element " +
                std::to_string(i) + ": " + std::to_string(got) + " for " +

@@ -13,8 +13,8 @@ namespace weir::compiler {
 using RankTensors = std::vector<Tensor>;
 
 /// A block of ops that is run on shards, op by op on all ranks of a mesh, under
-/// any local types that its ops accept. What a split hands out is computed here,
-/// apart from the compiler's and the interpreter's own arithmetic.
+/// any local types that its ops accept. What a split hands out is computed
+/// here, apart from the compiler's and the interpreter's own arithmetic.
 class ShardedBlock {
 public:
   /// What numbers arguments are made of; seeds differ too.
@@ -57,9 +57,8 @@ public:
                              mlir::RankedTensorType type) const;
 
 private:
-  using Visitor =
-      llvm::function_ref<bool(llvm::ArrayRef<AxisLayouts>,
-                              llvm::ArrayRef<const RankTensors *>)>;
+  using Visitor = llvm::function_ref<bool(llvm::ArrayRef<AxisLayouts>,
+                                          llvm::ArrayRef<const RankTensors *>)>;
 
   Tensor makeArgument(mlir::BlockArgument argument, Dataset dataset) const;
   mlir::RankedTensorType localType(mlir::Value value,

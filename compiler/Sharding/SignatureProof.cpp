@@ -125,7 +125,7 @@ public:
           if (full() || !signature.allows(parts))
             break;
           SmallVector<AxisLayout> operands(signature.operands.begin(),
-                                         signature.operands.end());
+                                           signature.operands.end());
           operands[i] = layout;
           tryOnce(operands);
         }
@@ -172,8 +172,8 @@ private:
       layout = numbers[0]->canonical(
           layout, cast<RankedTensorType>(argument.getType()));
     for (auto [result, layout] : llvm::zip_equal(results, signature.results))
-      layout = numbers[0]->canonical(
-          layout, cast<RankedTensorType>(result.getType()));
+      layout = numbers[0]->canonical(layout,
+                                     cast<RankedTensorType>(result.getType()));
     return shortText(signature);
   }
 

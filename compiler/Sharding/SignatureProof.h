@@ -56,8 +56,8 @@ std::string shortText(const OpSignature &signature);
 /// pieces, on logical types) are run by the interpreter on shards of small
 /// numbers, and what the coordinates hold together is compared with what the
 /// unsplit block gives. Terms of sums are arbitrary numbers that add up; terms
-/// of extrema lie anywhere beyond. A block of several ops runs under any types of
-/// its intermediates.
+/// of extrema lie anywhere beyond. A block of several ops runs under any types
+/// of its intermediates.
 ///
 /// `derived` is on trial: each must hold on all `parts` and `moreParts` that it
 /// allows, once by the ops' own meaning and once by their expansions.

@@ -88,7 +88,7 @@ ExpandedOp expandInto(Block &block, Operation *op, ValueRange operands) {
     piece->setOperands(operands);
     expanded.results.assign(piece->result_begin(), piece->result_end());
   }
-  for (Operation *piece = last ? last->getNextNode()
+  for (Operation *piece = last            ? last->getNextNode()
                           : block.empty() ? nullptr
                                           : &block.front();
        piece; piece = piece->getNextNode())
@@ -208,9 +208,8 @@ private:
     size = dist::capacityOf(size / layout.unit, 2) * layout.unit;
     dims[layout.dim].axes.push_back(axis);
     dims[layout.dim].unit = layout.unit;
-    return RankedTensorType::get(
-        shape, tensor.getElementType(),
-        dist::ShardAttr::get(type.getContext(), dims));
+    return RankedTensorType::get(shape, tensor.getElementType(),
+                                 dist::ShardAttr::get(type.getContext(), dims));
   }
 
   /// Whether the ops' expansions on local types are the pieces that were
@@ -231,8 +230,8 @@ private:
       SmallVector<Type> operandTypes = localTypes(original.operands);
       source.addArguments(operandTypes, locs);
       pieces.addArguments(operandTypes, locs);
-      Operation *local = cloneOnto(source, original.op,
-                                   localTypes(original.results));
+      Operation *local =
+          cloneOnto(source, original.op, localTypes(original.results));
       ExpandedOp expanded = expandInto(pieces, local, pieces.getArguments());
       bool alike = expanded.pieces.size() == original.pieces.size();
       for (size_t i = 0; alike && i < expanded.pieces.size(); ++i) {
@@ -380,9 +379,8 @@ private:
     return sets;
   }
 
-  static SmallVector<AxisLayout> withPartial(ArrayRef<AxisLayout> layouts,
-                                             uint64_t set,
-                                             Reduction reduction) {
+  static SmallVector<AxisLayout>
+  withPartial(ArrayRef<AxisLayout> layouts, uint64_t set, Reduction reduction) {
     SmallVector<AxisLayout> out(layouts);
     for (size_t i = 0, e = std::min<size_t>(out.size(), 64); i < e; ++i)
       if ((set >> i) & 1)

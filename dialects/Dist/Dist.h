@@ -14,7 +14,7 @@ namespace weir::dist {
 struct AxisLayout {
   enum class Kind { Broadcast, Split, Partial };
   Kind kind = Kind::Broadcast;
-  int64_t dim = 0;                      // Split: which dimension
+  int64_t dim = 0;  // Split: which dimension
   int64_t unit = 1; // Split: elements that stay together, as in S(0, unit=8)
   Reduction reduction = Reduction::Sum; // Partial
 

@@ -448,9 +448,9 @@ weir::dist::verifyUnits(LayoutAttr layout, ArrayRef<int64_t> shape,
       continue;
     int64_t &unit = units[axis.dim];
     if (shape[axis.dim] % axis.unit != 0)
-      return emitError() << "expects a unit that divides dimension "
-                         << axis.dim << " of " << shape[axis.dim]
-                         << " elements, got " << axis.unit;
+      return emitError() << "expects a unit that divides dimension " << axis.dim
+                         << " of " << shape[axis.dim] << " elements, got "
+                         << axis.unit;
     if (unit && unit != axis.unit)
       return emitError() << "expects one unit of dimension " << axis.dim
                          << " on all mesh axes, got " << unit << " and "

@@ -249,10 +249,9 @@ static LogicalResult verifyShardResult(Operation *op, RankedTensorType input,
 
 /// Verifies a collective's lists of tensors and each of its tensors by `one`.
 template <typename Op>
-static LogicalResult
-verifyCollective(Op op, llvm::function_ref<LogicalResult(RankedTensorType,
-                                                         RankedTensorType)>
-                            one) {
+static LogicalResult verifyCollective(
+    Op op,
+    llvm::function_ref<LogicalResult(RankedTensorType, RankedTensorType)> one) {
   size_t count = op.getInputs().size();
   if (count == 0)
     return op.emitOpError("expects at least one operand, got none");
@@ -264,10 +263,10 @@ verifyCollective(Op op, llvm::function_ref<LogicalResult(RankedTensorType,
            << count << ", got " << op.getDests().size();
   if (failed(verifyAxes(op, op.getAxes())))
     return failure();
-  for (auto [input, output] : llvm::zip_equal(op.getInputs().getTypes(),
-                                              op.getOutputs().getTypes()))
-    if (failed(one(cast<RankedTensorType>(input),
-                   cast<RankedTensorType>(output))))
+  for (auto [input, output] :
+       llvm::zip_equal(op.getInputs().getTypes(), op.getOutputs().getTypes()))
+    if (failed(
+            one(cast<RankedTensorType>(input), cast<RankedTensorType>(output))))
       return failure();
   for (auto [dest, output] : llvm::zip(op.getDests(), op.getOutputs()))
     if (dest.getType() != output.getType())
@@ -358,18 +357,18 @@ static LogicalResult verifyExchange(ExchangeOp op, RankedTensorType input,
 }
 
 LogicalResult ExchangeOp::verify() {
-  return verifyCollective(
-      *this, [&](RankedTensorType input, RankedTensorType output) {
-        return verifyExchange(*this, input, output);
-      });
+  return verifyCollective(*this,
+                          [&](RankedTensorType input, RankedTensorType output) {
+                            return verifyExchange(*this, input, output);
+                          });
 }
 
 LogicalResult LocalSliceOp::verify() {
   SmallVector<ShardDim> dims = getShardDims(getInput().getType());
   if (failed(verifyAxes(*this, getAxes())) ||
       failed(verifyDim(*this, getDim(), dims.size(), "dim")) ||
-      failed(addSplits(*this, dims, getDim(), getAxes(),
-                       getOutput().getType())))
+      failed(
+          addSplits(*this, dims, getDim(), getAxes(), getOutput().getType())))
     return failure();
   return verifyShardResult(*this, getInput().getType(), dims,
                            getOutput().getType());

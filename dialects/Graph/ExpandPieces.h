@@ -286,7 +286,8 @@ public:
 using ScalarFunction = function_ref<Value(Body &, ValueRange)>;
 
 inline SmallVector<Value> expandElementwise(Operation *op, OpBuilder &builder,
-                                     ValueRange operands, ScalarFunction body) {
+                                            ValueRange operands,
+                                            ScalarFunction body) {
   Pieces pieces(op, builder);
   return {pieces.elementwise(operands, op->getResult(0).getType(), body)};
 }

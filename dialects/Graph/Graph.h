@@ -3,8 +3,8 @@
 #define WEIR_DIALECTS_GRAPH_GRAPH_H
 
 #include "dialects/Dist/Dist.h"
-#include "dialects/Kernel/Kernel.h"
 #include "dialects/Graph/SplitProgram.h"
+#include "dialects/Kernel/Kernel.h"
 #include "dialects/Pch.h"
 
 #include "dialects/Graph/GraphDialect.h.inc"

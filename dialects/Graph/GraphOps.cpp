@@ -571,8 +571,9 @@ static LogicalResult verifyAttention(Operation *op, Value query, Value key,
     return failure();
   if (!positions.empty()) {
     if (!causal || positions.size() != 2)
-      return op->emitOpError("expects positions of a causal attention, one "
-                             "tensor for its queries and one for its keys, got ")
+      return op->emitOpError(
+                 "expects positions of a causal attention, one "
+                 "tensor for its queries and one for its keys, got ")
              << positions.size() << (causal ? "" : " without 'causal'");
     Type i32 = IntegerType::get(op->getContext(), 32);
     if (failed(expectElementType(op, "query positions", positions[0], i32)) ||
@@ -583,8 +584,8 @@ static LogicalResult verifyAttention(Operation *op, Value query, Value key,
     return success();
   }
   // Of the whole sequences: a part may hold more queries than keys.
-  int64_t queries = dist::getLogicalShape(
-      cast<RankedTensorType>(query.getType()))[1];
+  int64_t queries =
+      dist::getLogicalShape(cast<RankedTensorType>(query.getType()))[1];
   int64_t allKeys =
       dist::getLogicalShape(cast<RankedTensorType>(key.getType()))[1];
   if (causal && queries > allKeys)

@@ -29,11 +29,10 @@ SmallVector<Value> PadOp::expand(OpBuilder &builder, ValueRange operands) {
     auto constant = [&](int64_t count) -> Value {
       SmallVector<Dim> part = dims;
       part[dim] = Dim::whole(count);
-      TypedAttr scalar =
-          isa<FloatType>(element)
-              ? TypedAttr(builder.getFloatAttr(element, value))
-              : TypedAttr(builder.getIntegerAttr(element,
-                                                 static_cast<int64_t>(value)));
+      TypedAttr scalar = isa<FloatType>(element)
+                             ? TypedAttr(builder.getFloatAttr(element, value))
+                             : TypedAttr(builder.getIntegerAttr(
+                                   element, static_cast<int64_t>(value)));
       auto elements = DenseElementsAttr::get(tensorOf(element, part), scalar);
       return kernel::ConstantOp::create(builder, getLoc(), elements.getType(),
                                         elements);
@@ -82,9 +81,9 @@ SmallVector<Value> TopKOp::expand(OpBuilder &builder, ValueRange operands) {
   auto typeLike = [&](Value result) {
     return tensorOf(typeOf(result).getElementType(), dims);
   };
-  auto sort = kernel::SortOp::create(
-      builder, getLoc(), typeLike(getValues()), typeLike(getIndices()),
-      operands[0], getDim(), /*descending=*/true);
+  auto sort = kernel::SortOp::create(builder, getLoc(), typeLike(getValues()),
+                                     typeLike(getIndices()), operands[0],
+                                     getDim(), /*descending=*/true);
   SmallVector<int64_t> offsets(dims.size(), 0);
   SmallVector<Value> results;
   for (auto [all, result] : llvm::zip_equal(sort->getResults(), getResults()))
@@ -162,9 +161,8 @@ struct Cut {
 /// zero.
 Value windowIndices(Pieces &p, const Cut &cut) {
   Type type = tensorOf(p.builder.getI64Type(), {cut.windows, cut.places});
-  return p.map1({}, {p.identity(2)}, type, [&](Body &b, ValueRange) {
-    return cut.position(b, 0, 1);
-  });
+  return p.map1({}, {p.identity(2)}, type,
+                [&](Body &b, ValueRange) { return cut.position(b, 0, 1); });
 }
 
 /// `value` with its dim `dim` as `[O, K]`, 0 outside.
@@ -276,12 +274,8 @@ SmallVector<Value> FoldOp::expand(OpBuilder &builder, ValueRange operands) {
   // From the last dim, so that earlier ones stay where they are.
   for (size_t i = getDims().size(); i-- > 0;) {
     unsigned dim = getDims()[i], at = dim + i;
-    Cut cut{together[at],
-            together[at + 1],
-            logicalSize(getOutput(), dim),
-            getStrides()[i],
-            getDilations()[i],
-            getLow()[i]};
+    Cut cut{together[at],    together[at + 1],  logicalSize(getOutput(), dim),
+            getStrides()[i], getDilations()[i], getLow()[i]};
     SmallVector<Dim> dims = dimsOf(folded.getType());
     dims[at] = dimOf(getOutput(), dim);
     dims.erase(dims.begin() + at + 1);
@@ -391,12 +385,12 @@ SmallVector<Value> ConvOp::expand(OpBuilder &builder, ValueRange operands) {
     drop(outputLoops, outputDims);
     --numLoops;
   }
-  Value product = p.contract(reshape(windows, tensorOf(element, inputDims)),
-                             reshape(weight, tensorOf(element, weightDims)),
-                             {p.map(numLoops, inputLoops),
-                              p.map(numLoops, weightLoops),
-                              p.map(numLoops, outputLoops)},
-                             tensorOf(element, outputDims));
+  Value product =
+      p.contract(reshape(windows, tensorOf(element, inputDims)),
+                 reshape(weight, tensorOf(element, weightDims)),
+                 {p.map(numLoops, inputLoops), p.map(numLoops, weightLoops),
+                  p.map(numLoops, outputLoops)},
+                 tensorOf(element, outputDims));
   return {reshape(product, getOutput().getType())};
 }
 
@@ -421,10 +415,9 @@ SmallVector<Value> PoolOp::expand(OpBuilder &builder, ValueRange operands) {
     windows = fillOutside(p, windows, cuts, dims,
                           -std::numeric_limits<double>::infinity());
   unsigned loops = typeOf(windows).getRank();
-  Value pooled =
-      p.reduce1(isMax ? Combiner::Max : Combiner::Sum, windows,
-                {p.identity(loops), p.map(loops, kept)}, type,
-                [](Body &, ValueRange a) { return a[0]; });
+  Value pooled = p.reduce1(isMax ? Combiner::Max : Combiner::Sum, windows,
+                           {p.identity(loops), p.map(loops, kept)}, type,
+                           [](Body &, ValueRange a) { return a[0]; });
   if (getKind() != PoolKind::Avg)
     return {pooled};
   double places = 1;
@@ -443,12 +436,11 @@ SmallVector<Value> PoolOp::expand(OpBuilder &builder, ValueRange operands) {
         // ceil((bound - start) / dilation) in [0, K].
         Value left = b.sub(
             b.constantLike(start, static_cast<double>(bound + cut.low)), start);
-        Value number =
-            b.div(b.add(left, static_cast<double>(cut.dilation - 1)),
-                  static_cast<double>(cut.dilation));
-        return b.min(b.max(number, b.constantLike(number, 0)),
-                     b.constantLike(number, static_cast<double>(
-                                                cut.places.shard.size)));
+        Value number = b.div(b.add(left, static_cast<double>(cut.dilation - 1)),
+                             static_cast<double>(cut.dilation));
+        return b.min(
+            b.max(number, b.constantLike(number, 0)),
+            b.constantLike(number, static_cast<double>(cut.places.shard.size)));
       };
       count = b.mul(count, b.sub(below(cut.size), below(0)));
     }

@@ -140,9 +140,9 @@ struct SpatialWindows {
   }
 
   Value unfold(double value) {
-    return WindowOp::create(b.builder, b.loc,
-                            Build::typeOf(input).clone(shape), input, dims,
-                            strides, dilations, low, llvm::APFloat(value));
+    return WindowOp::create(b.builder, b.loc, Build::typeOf(input).clone(shape),
+                            input, dims, strides, dilations, low,
+                            llvm::APFloat(value));
   }
   Value fold(Value windows) {
     return FoldOp::create(b.builder, b.loc, input.getType(), windows, dims,
@@ -196,17 +196,16 @@ SmallVector<Value> ConvOp::buildGradient(OpBuilder &builder, ArrayRef<Value> g,
       for (int64_t dim : Build::otherDims(Build::rankOf(value), used))
         shape.push_back(Build::typeOf(value).getDimSize(dim));
     }
-    return MatmulOp::create(builder, getLoc(),
-                            Build::typeOf(lhs).clone(shape), lhs, rhs, lhsBatch,
-                            rhsBatch, lhsContract, rhsContract);
+    return MatmulOp::create(builder, getLoc(), Build::typeOf(lhs).clone(shape),
+                            lhs, rhs, lhsBatch, rhsBatch, lhsContract,
+                            rhsContract);
   };
   SmallVector<int64_t> none, one = {1}, zero = {0};
   if (wanted[0]) {
     // [g], c, k..., n, o... from the weight [g, m, c, k...] and the gradient
     // [n, g, m, o...]; then as windows [n, g c, k..., o...].
-    Value spread =
-        grouped ? product(weight, gradient, zero, one, one, {2})
-                : product(weight, gradient, none, none, zero, one);
+    Value spread = grouped ? product(weight, gradient, zero, one, one, {2})
+                           : product(weight, gradient, none, none, zero, one);
     int64_t c = grouped ? 1 : 0, n = c + 1 + spatial;
     SmallVector<int64_t> permutation = {n};
     llvm::append_range(permutation, range(0, n));
@@ -224,7 +223,7 @@ SmallVector<Value> ConvOp::buildGradient(OpBuilder &builder, ArrayRef<Value> g,
     for (int64_t dim : windows.outputDims)
       rhsContract.push_back(dim + shift);
     Value summed = product(gradient, places, grouped ? one : none,
-                             grouped ? one : none, lhsContract, rhsContract);
+                           grouped ? one : none, lhsContract, rhsContract);
     gradients[1] = b.reshape(summed, weightShape);
   }
   return gradients;
@@ -253,9 +252,9 @@ SmallVector<Value> PoolOp::buildGradient(OpBuilder &builder, ArrayRef<Value> g,
     } else {
       // The places inside: the sum of ones in each window.
       Value ones = b.splatLike(getInput(), 1);
-      Value count = PoolOp::create(builder, getLoc(), type, PoolKind::Sum,
-                                   ones, getWindow(), getStrides(),
-                                   getDilations(), getLow(), getHigh(),
+      Value count = PoolOp::create(builder, getLoc(), type, PoolKind::Sum, ones,
+                                   getWindow(), getStrides(), getDilations(),
+                                   getLow(), getHigh(),
                                    /*excludePadding=*/false);
       gradient = b.div(gradient, count);
     }
@@ -274,8 +273,8 @@ SmallVector<Value> PoolOp::buildGradient(OpBuilder &builder, ArrayRef<Value> g,
     count *= windows.shape[dim];
   }
   Value attains = b.compare(Predicate::Eq, values, spread(getOutput()));
-  Value candidates = b.select(
-      attains, place, b.splatLike(place, static_cast<double>(count)));
+  Value candidates =
+      b.select(attains, place, b.splatLike(place, static_cast<double>(count)));
   Value first = b.reduce(ReductionKind::Min, candidates, windows.placeDims);
   Value chosen = b.compare(Predicate::Eq, place, spread(first));
   return {windows.fold(b.keep(chosen, spread(gradient)))};

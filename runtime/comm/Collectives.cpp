@@ -57,9 +57,8 @@ std::vector<Interval> blockOf(const Plan &plan, const Collective &collective,
   std::vector<Interval> block;
   for (const CollectiveDim &dim : collective.dims)
     block.push_back(intervalOf(dim.logical, out ? dim.outAxes : dim.inAxes,
-                               out ? dim.outUnit : dim.inUnit,
-                               plan.mesh, coordinates,
-                               out ? dim.outShift : dim.inShift));
+                               out ? dim.outUnit : dim.inUnit, plan.mesh,
+                               coordinates, out ? dim.outShift : dim.inShift));
   return block;
 }
 

@@ -297,9 +297,8 @@ private:
           problems.push_back({jsonPath(path, axis),
                               "the mesh has no such axis" + axisHint(axis)});
         if (!isLayoutText(text))
-          problems.push_back(
-              {jsonPath(path, axis),
-               "expects B or S(i), got '" + printable(text) + "'"});
+          problems.push_back({jsonPath(path, axis), "expects B or S(i), got '" +
+                                                        printable(text) + "'"});
       }
     }
   }

@@ -189,17 +189,19 @@ template <typename Visitor> void visitJob(Visitor &v, Job &job, Raw &raw) {
   v.text("mesh", raw.mesh, Optional,
          "Devices as named axes, the slowest-varying first: `dp=2,tp=2`. One "
          "device by default.");
-  v.map("strategy", raw.strategy, strategyWords(),
-        "How an axis is used, by axis name. `data` splits the batch; `zero1`, "
-        "`zero2`, `zero3` do and split optimizer state, gradients too, "
-        "parameters too. `megatron` splits the matrices of attention and MLP "
-        "and the vocabulary, `megatron-sp` the sequence between them as well, "
-        "`redco` matrices by two rules for any model. `ulysses`, `context` and "
-        "`ring` split sequences and differ in attention; with `-zigzag` behind, "
-        "the last two balance causal attention by reordering tokens. `search` lets the "
-        "planner choose; `none` leaves the axis to `layouts`. `dp` is data and "
-        "`tp` is megatron by default; other axes must be named. See "
-        "[parallelism](../parallelism.md).");
+  v.map(
+      "strategy", raw.strategy, strategyWords(),
+      "How an axis is used, by axis name. `data` splits the batch; `zero1`, "
+      "`zero2`, `zero3` do and split optimizer state, gradients too, "
+      "parameters too. `megatron` splits the matrices of attention and MLP "
+      "and the vocabulary, `megatron-sp` the sequence between them as well, "
+      "`redco` matrices by two rules for any model. `ulysses`, `context` and "
+      "`ring` split sequences and differ in attention; with `-zigzag` behind, "
+      "the last two balance causal attention by reordering tokens. `search` "
+      "lets the "
+      "planner choose; `none` leaves the axis to `layouts`. `dp` is data and "
+      "`tp` is megatron by default; other axes must be named. See "
+      "[parallelism](../parallelism.md).");
   v.list(
       "layouts", job.layouts,
       "Layouts of variables against the strategy; of several that match, the "
@@ -208,10 +210,10 @@ template <typename Visitor> void visitJob(Visitor &v, Job &job, Raw &raw) {
         v.text("match", item.match, Required,
                "Pattern on the variable's name; `*` is any text, `?` any one "
                "character.");
-        v.rest(
-            "AXIS", item.layouts,
-            "The layout on that mesh axis: `B` (whole on each device) or `S(0)` "
-            "(split on dimension 0).");
+        v.rest("AXIS", item.layouts,
+               "The layout on that mesh axis: `B` (whole on each device) or "
+               "`S(0)` "
+               "(split on dimension 0).");
       });
 
   v.integer("steps", job.steps, 1, maxSteps, Required, "Steps to train.");

@@ -32,10 +32,10 @@ struct MeshAxis {
 /// An integer that every rank computes from its coordinates at load. A
 /// dimension of `size` elements split over `axes` in order (each split gives
 /// the first `n mod k` coordinates one element more) has, at these coordinates,
-/// an extent and an offset; `Constant` is `size` itself. Splits hand out runs of
-/// `unit` elements, which divides `size`. With a `shift` they are those of the
-/// coordinates that many places on: the coordinates on `axes` as one number,
-/// row-major, modulo their product.
+/// an extent and an offset; `Constant` is `size` itself. Splits hand out runs
+/// of `unit` elements, which divides `size`. With a `shift` they are those of
+/// the coordinates that many places on: the coordinates on `axes` as one
+/// number, row-major, modulo their product.
 struct ScalarExpr {
   enum class Kind { Constant, Extent, Offset };
   Kind kind = Kind::Constant;

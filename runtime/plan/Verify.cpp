@@ -13,9 +13,9 @@ namespace {
 constexpr int64_t maxRanks = 1 << 20;
 constexpr int64_t maxMicroBatches = 1 << 16;
 constexpr int64_t maxSteps = int64_t(1) << 24;
-constexpr int64_t maxBytes = int64_t(1) << 42; // of a rank
+constexpr int64_t maxBytes = int64_t(1) << 42;       // of a rank
 constexpr int64_t maxTensorBytes = int64_t(1) << 46; // over all ranks
-constexpr int64_t maxSize = int64_t(1) << 46; // elements of a dimension
+constexpr int64_t maxSize = int64_t(1) << 46;        // elements of a dimension
 constexpr int maxTeam = 1024;
 constexpr size_t maxErrors = 10;
 
@@ -372,8 +372,9 @@ private:
       for (size_t i = same; i < axes->size(); ++i)
         if (std::find(collective.axes.begin(), collective.axes.end(),
                       (*axes)[i]) == collective.axes.end())
-          return error(where + ": exchanges a dimension whose split over mesh "
-                               "axis '" +
+          return error(where +
+                       ": exchanges a dimension whose split over mesh "
+                       "axis '" +
                        plan.mesh[(*axes)[i]].name +
                        "' changes, but not over that axis");
   }
@@ -538,16 +539,14 @@ private:
           (usesTime(dim.inAxes) || usesTime(dim.outAxes)))
         return error(where + ": fires once a step, but its collective depends "
                              "on the micro-batch");
-      in.push_back(
-          {largestValue({ScalarExpr::Kind::Extent, dim.logical, dim.inAxes,
-                         dim.inUnit},
-                        plan.mesh),
-           dim.inStride});
-      out.push_back(
-          {largestValue({ScalarExpr::Kind::Extent, dim.logical, dim.outAxes,
-                         dim.outUnit},
-                        plan.mesh),
-           dim.outStride});
+      in.push_back({largestValue({ScalarExpr::Kind::Extent, dim.logical,
+                                  dim.inAxes, dim.inUnit},
+                                 plan.mesh),
+                    dim.inStride});
+      out.push_back({largestValue({ScalarExpr::Kind::Extent, dim.logical,
+                                   dim.outAxes, dim.outUnit},
+                                  plan.mesh),
+                     dim.outStride});
     }
     int64_t size = byteSize(collective.dtype);
     checkRegion(entry, action.buffers[0], in, size, where + ": in");

@@ -114,8 +114,8 @@ Status Session::forShards(
     int64_t logicalStride = 1, localStride = 1;
     for (size_t i = variable.layout.dims.size(); i-- > 0;) {
       const plan::DimLayout &dim = variable.layout.dims[i];
-      comm::Interval interval =
-          comm::intervalOf(dim.size, dim.axes, dim.unit, plan().mesh, coordinates);
+      comm::Interval interval = comm::intervalOf(dim.size, dim.axes, dim.unit,
+                                                 plan().mesh, coordinates);
       box.dims.insert(box.dims.begin(),
                       {interval.extent, logicalStride, localStride});
       box.fromOffset += interval.offset * logicalStride;

@@ -28,9 +28,10 @@ void declareFlags(CommandLine &line, CompileFlags &flags) {
             "parts into which a step's batch is cut");
   line.flag("strategy", &flags.strategy, "LIST",
             "how axes are used: dp:data,tp:megatron (or none)");
-  line.flag("cluster", &flags.options.cluster, "FILE",
-            "what the devices and their links are, for costs (docs/cluster.md); "
-            "default: the devices are threads of one process");
+  line.flag(
+      "cluster", &flags.options.cluster, "FILE",
+      "what the devices and their links are, for costs (docs/cluster.md); "
+      "default: the devices are threads of one process");
   line.flag("layout", &flags.layouts, "GLOB:AXIS:LAYOUT",
             "layout of variables on an axis: 'h.*.mlp.*:tp:S(0)'");
   line.flag("batch", &flags.batch, "N", "sequences a step (default 1)");

@@ -155,8 +155,7 @@ std::vector<CollectiveInfo> collectivesOf(const Plan &plan,
       group *= plan.mesh[axis].size;
     info.inBytes = info.outBytes = byteSize(collective.dtype);
     for (const CollectiveDim &dim : collective.dims) {
-      info.inBytes *=
-          shardSize(dim.logical, dim.inAxes, dim.inUnit, plan.mesh);
+      info.inBytes *= shardSize(dim.logical, dim.inAxes, dim.inUnit, plan.mesh);
       info.outBytes *=
           shardSize(dim.logical, dim.outAxes, dim.outUnit, plan.mesh);
     }

@@ -13,9 +13,9 @@ namespace weir {
 inline constexpr char shardingMember[] = "debug/sharding.json";
 
 /// The explanation of layouts and reshards as text: of the variables and values
-/// whose names match `pattern` (a glob), in the entry of that name (empty: all).
-/// InvalidInput where `text` is not what the compiler writes; `name` is what
-/// errors call it.
+/// whose names match `pattern` (a glob), in the entry of that name (empty:
+/// all). InvalidInput where `text` is not what the compiler writes; `name` is
+/// what errors call it.
 StatusOr<std::string> describeSharding(std::string_view text,
                                        const std::string &name,
                                        const std::string &pattern,

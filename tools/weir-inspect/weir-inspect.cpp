@@ -26,8 +26,7 @@ static Status inspectSharding(const plan::ArtifactReader &artifact, bool json,
     return invalidInput(artifact.path() +
                         ": holds no explanation of its layouts; compile with "
                         "weir compile --explain");
-  WEIR_ASSIGN_OR_RETURN(std::string_view text,
-                        artifact.member(shardingMember));
+  WEIR_ASSIGN_OR_RETURN(std::string_view text, artifact.member(shardingMember));
   if (json)
     return printOut(std::string(text));
   WEIR_ASSIGN_OR_RETURN(

@@ -86,8 +86,8 @@ TEST_F(DistTest, UnitsStayWhole) {
   EXPECT_EQ(weir::dist::capacityOf({48, {1}, 1}, mesh()), 12);
   EXPECT_EQ(weir::dist::capacityOf({8, {0}, 8}, mesh()), 8);
   auto logical = RankedTensorType::get({48}, Float32Type::get(&context));
-  RankedTensorType local = getLocalType(
-      logical, parse("[B, S(0, unit=8), B]"), mesh());
+  RankedTensorType local =
+      getLocalType(logical, parse("[B, S(0, unit=8), B]"), mesh());
   EXPECT_EQ(local.getShape(), llvm::ArrayRef<int64_t>({16}));
   EXPECT_EQ(llvm::cast<ShardAttr>(local.getEncoding()).getDims()[0].unit, 8);
 }

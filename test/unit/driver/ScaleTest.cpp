@@ -56,9 +56,8 @@ protected:
     options.output = folder + "/model.weir";
     options.report = folder + "/report.json";
     int64_t before = requestedBytes();
-    Status status = compile(options, [](const std::string &message) {
-      ADD_FAILURE() << message;
-    });
+    Status status = compile(
+        options, [](const std::string &message) { ADD_FAILURE() << message; });
     work.requestedBytes = requestedBytes() - before;
     EXPECT_TRUE(status.ok()) << status.message();
     if (!status.ok())
@@ -71,8 +70,8 @@ protected:
     StatusOr<JsonView> phases = root->at("phases");
     EXPECT_TRUE(phases.ok());
     for (size_t i = 0; i < phases->size(); ++i)
-      work.ops.push_back({*(*phases)[i].string("phase"),
-                          *(*phases)[i].integer("ops")});
+      work.ops.push_back(
+          {*(*phases)[i].string("phase"), *(*phases)[i].integer("ops")});
     StatusOr<std::string> artifact = readFile(options.output);
     EXPECT_TRUE(artifact.ok());
     work.artifactBytes = artifact->size();
@@ -150,8 +149,8 @@ TEST_F(ScaleTest, RanksDoNotGrowAnything) {
       };
       Work few = at("10");
       for (const char *axis : {"12500", "125000"}) {
-        SCOPED_TRACE(std::string(strategy) + ", batch " + batch + ", dp=" +
-                     axis);
+        SCOPED_TRACE(std::string(strategy) + ", batch " + batch +
+                     ", dp=" + axis);
         Work many = at(axis);
         EXPECT_EQ(few.ranks, 80);
         EXPECT_EQ(many.ranks, std::atoll(axis) * 8);

@@ -41,9 +41,9 @@ struct World {
       at.back() = microBatch;
     std::vector<Interval> result;
     for (const CollectiveDim &dim : collective().dims)
-      result.push_back(intervalOf(
-          dim.logical, output ? dim.outAxes : dim.inAxes,
-          output ? dim.outUnit : dim.inUnit, plan.mesh, at));
+      result.push_back(
+          intervalOf(dim.logical, output ? dim.outAxes : dim.inAxes,
+                     output ? dim.outUnit : dim.inUnit, plan.mesh, at));
     return result;
   }
 

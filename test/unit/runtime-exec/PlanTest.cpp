@@ -177,7 +177,9 @@ TEST(Plan, VerifierFindsWhatIsWrong) {
        "less than the largest shard"},
       {[](Plan &p) { p.variables[0].layout.dims[0].axes = {2}; },
        "split over the micro-batch axis"},
-      {[](Plan &p) { p.variables[0].layout.dims[0].axes = {1, 1}; },
+      {[](Plan &p) {
+         p.variables[0].layout.dims[0].axes = {1, 1};
+       },
        "occurs twice"},
       {[](Plan &p) { p.variables[0].layout.partialAxes = {0}; },
        "cannot be a partial sum"},
@@ -275,7 +277,9 @@ TEST(Plan, VerifierFindsWhatIsWrong) {
        "consumer does not exist"},
       {[&](Plan &p) { entry(p).reuseEdges[0].after = 17; },
        "actor does not exist"},
-      {[&](Plan &p) { entry(p).reuseEdges[0] = {0, 1, 1}; },
+      {[&](Plan &p) {
+         entry(p).reuseEdges[0] = {0, 1, 1};
+       },
        "a distance needs actors"},
       {[&](Plan &p) { entry(p).schedule.pop_back(); }, "1 schedules"},
       {[&](Plan &p) { entry(p).schedule[0][1].microBatch = 1; },

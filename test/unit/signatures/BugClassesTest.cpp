@@ -61,10 +61,10 @@ std::vector<std::string> verifyDecision(const Case &c, const std::string &mesh,
     typed.setArgAttr(i, dist::DistDialect::getLayoutAttrName(), layout);
   for (unsigned i = 0; i < c.results.size(); ++i)
     typed.setResultAttr(i, dist::DistDialect::getLayoutAttrName(), layout);
-  function.op()->setAttr(dist::DistDialect::getSignatureAttrName(),
-                         parseAttribute("#dist.signature<(" + operands +
-                                            ") -> (" + results + ")>",
-                                        &context()));
+  function.op()->setAttr(
+      dist::DistDialect::getSignatureAttrName(),
+      parseAttribute("#dist.signature<(" + operands + ") -> (" + results + ")>",
+                     &context()));
   std::string text;
   llvm::raw_string_ostream os(text);
   function.module->print(os);
@@ -89,9 +89,8 @@ bool proofReports(const Case &c, const std::string &signature, int64_t parts) {
   options.moreParts.clear();
   options.findMissing = false;
   options.integersTo = c.integers;
-  ProofReport report =
-      proveSignatures(*function.block, function.results,
-                      signatureOf(signature), options);
+  ProofReport report = proveSignatures(*function.block, function.results,
+                                       signatureOf(signature), options);
   return report.incorrect.size() == 1 && !report.incorrect[0].reason.empty();
 }
 
@@ -218,18 +217,18 @@ TEST(BugClasses, MissingAllReduceOfATwoAxisPartial) {
   const std::string mixed = "tensor<4xf32, #dist.layout<[S(0), B]>>";
   const std::string sums = "tensor<4xf32, #dist.layout<[P(sum), P(sum)]>>";
   const std::string half = "tensor<4xf32, #dist.layout<[S(0), P(sum)]>>";
-  EXPECT_EQ(verifyLayouts(withType(
-                module("%2 = dist.reshard %1 [P(sum), P(sum)] to [S(0), B] : (" +
-                       sums + ") -> " + mixed),
-                mixed)),
-            std::vector<std::string>());
+  EXPECT_EQ(
+      verifyLayouts(withType(
+          module("%2 = dist.reshard %1 [P(sum), P(sum)] to [S(0), B] : (" +
+                 sums + ") -> " + mixed),
+          mixed)),
+      std::vector<std::string>());
   // The reduce-scatter over x happens, the all-reduce over y does not.
   EXPECT_FALSE(
-      verifyLayouts(withType(
-                        module("%2 = dist.reshard %1 [P(sum), P(sum)] to "
-                               "[S(0), P(sum)] : (" +
-                               sums + ") -> " + half),
-                        half))
+      verifyLayouts(withType(module("%2 = dist.reshard %1 [P(sum), P(sum)] to "
+                                    "[S(0), P(sum)] : (" +
+                                    sums + ") -> " + half),
+                             half))
           .empty());
   // Executed on local types: what the ranks hold without it is no result.
   auto run = [](const std::string &last) -> FailureOr<std::vector<Tensor>> {
@@ -242,7 +241,8 @@ TEST(BugClasses, MissingAllReduceOfATwoAxisPartial) {
           %1 = graph.reduce sum %0 [1] : (tensor<4x2xf32, #dist.shard<[4, 8:0:1]>>) -> tensor<4xf32>
           %2 = dist.reduce_scatter %1 {axes = array<i64: 0>, dim = 0, reduction = #dist<reduction sum>}
               : (tensor<4xf32>) -> tensor<2xf32, #dist.shard<[4:0]>>
-          )mlir" + last + R"mlir(
+          )mlir" + last +
+                       R"mlir(
           %4 = dist.all_gather %3 {axes = array<i64: 0>, dim = 0}
               : (tensor<2xf32, #dist.shard<[4:0]>>) -> tensor<4xf32>
           graph.return %4 : tensor<4xf32>
@@ -265,9 +265,10 @@ TEST(BugClasses, MissingAllReduceOfATwoAxisPartial) {
       sum += double(i * i % 7) - 2;
     expected.push_back(sum);
   }
-  auto good = run("%3 = dist.all_reduce %2 {axes = array<i64: 1>, reduction = "
-                  "#dist<reduction sum>} : (tensor<2xf32, #dist.shard<[4:0]>>) -> "
-                  "tensor<2xf32, #dist.shard<[4:0]>>");
+  auto good =
+      run("%3 = dist.all_reduce %2 {axes = array<i64: 1>, reduction = "
+          "#dist<reduction sum>} : (tensor<2xf32, #dist.shard<[4:0]>>) -> "
+          "tensor<2xf32, #dist.shard<[4:0]>>");
   ASSERT_TRUE(succeeded(good));
   EXPECT_EQ((*good)[0].floats, expected);
   auto bad = run("%3 = graph.neg %2 : tensor<2xf32, #dist.shard<[4:0]>>");
@@ -282,8 +283,7 @@ TEST(BugClasses, ReshapeThatHoldsOnEachAxisAlone) {
             {"6x2xf32"}};
   EXPECT_FALSE(
       verifyDecision(c, "x=2, y=2", "[S(0), S(0)]", "[S(0), S(0)]").empty());
-  EXPECT_TRUE(
-      verifyDecision(c, "x=2, y=2", "[S(0), B]", "[S(0), B]").empty());
+  EXPECT_TRUE(verifyDecision(c, "x=2, y=2", "[S(0), B]", "[S(0), B]").empty());
 }
 
 // Terms through what is not linear, and sums of random numbers.
@@ -305,8 +305,7 @@ TEST(BugClasses, ScatterWithoutAReduction) {
   const Case &c = caseOf("unsorted_segment_sum");
   EXPECT_TRUE(proofReports(c, "S0,S0->B", 2));
   EXPECT_TRUE(proofReports(c, "S0,S0->S0", 2));
-  EXPECT_FALSE(
-      verifyDecision(c, "x=2", "[S(0)], [S(0)]", "[B]").empty());
+  EXPECT_FALSE(verifyDecision(c, "x=2", "[S(0)], [S(0)]", "[B]").empty());
 }
 
 } // namespace

@@ -8,7 +8,6 @@
 #include "mlir/IR/OwningOpRef.h"
 
 #include <ostream>
-#include <ostream>
 #include <set>
 #include <string>
 #include <vector>

@@ -46,8 +46,8 @@ TEST_P(Compiled, SignaturesEqualTheUnsplitOp) {
   ASSERT_TRUE(whole.block);
   std::vector<Tensor> arguments;
   for (auto [i, argument] : llvm::enumerate(whole.block->getArguments()))
-    arguments.push_back(argumentOf(
-        cast<RankedTensorType>(argument.getType()), c, i + 1));
+    arguments.push_back(
+        argumentOf(cast<RankedTensorType>(argument.getType()), c, i + 1));
   auto want = Interpreter(*whole.module).run("f", arguments);
   ASSERT_TRUE(succeeded(want));
   int executed = 0;
@@ -105,13 +105,23 @@ TEST_P(Compiled, SignaturesEqualTheUnsplitOp) {
 }
 
 std::vector<Case> sample() {
-  const std::set<std::string> names = {
-      "matmul",     "broadcast_matmul_grad_b", "mul",
-      "reduce_sum", "softmax",                 "layer_norm",
-      "transpose",  "unsorted_segment_sum",    "embedding",
-      "slice",      "concat",                  "reshape (4,48)->(4,6,8)",
-      "where",      "cross_entropy_grad",      "reshape (12,2)->(2,6,2)",
-      "iota",       "dropout"};
+  const std::set<std::string> names = {"matmul",
+                                       "broadcast_matmul_grad_b",
+                                       "mul",
+                                       "reduce_sum",
+                                       "softmax",
+                                       "layer_norm",
+                                       "transpose",
+                                       "unsorted_segment_sum",
+                                       "embedding",
+                                       "slice",
+                                       "concat",
+                                       "reshape (4,48)->(4,6,8)",
+                                       "where",
+                                       "cross_entropy_grad",
+                                       "reshape (12,2)->(2,6,2)",
+                                       "iota",
+                                       "dropout"};
   std::vector<Case> cases;
   for (const Case &c : allCases())
     if (names.count(c.name))

@@ -25,8 +25,8 @@ std::string joined(const std::set<std::string> &texts) {
 // is sound here for a reason that stands beside it, and nothing else.
 TEST(OracleRows, AreDerivedCompletely) {
   for (const Row &row : oracleRows()) {
-    std::string name = "row " + std::to_string(row.number) + ", " +
-                       row.function.name;
+    std::string name =
+        "row " + std::to_string(row.number) + ", " + row.function.name;
     Function function = parse(row.function);
     ASSERT_TRUE(function.block);
     std::set<std::string> derived, expected;

@@ -99,7 +99,8 @@ TEST(SeveralAxes, ListReshapesCompletely) {
   EXPECT_EQ(evenSplits({3, 2, 3, 5}, {3, 30}, {2, 3}),
             Set({"S1,S0->S1,S0", "S1,S2->S1,S1"}));
   EXPECT_EQ(evenSplits({4, 3}, {3, 4}, {2, 3}), Set({}));
-  EXPECT_EQ(evenSplits({24}, {2, 4, 3}, {2, 2, 2}), Set({"S0,S0,S0->S0,S1,S1"}));
+  EXPECT_EQ(evenSplits({24}, {2, 4, 3}, {2, 2, 2}),
+            Set({"S0,S0,S0->S0,S1,S1"}));
   EXPECT_EQ(evenSplits({3, 24}, {3, 2, 2, 6}, {2, 2, 2}),
             Set({"S1,S1,S1->S1,S2,S3"}));
   EXPECT_EQ(evenSplits({4, 77, 3}, {2, 2, 77, 3}, {2, 2, 3}),
@@ -165,8 +166,8 @@ TEST(SeveralAxes, SplitReshapesInUnits) {
     EXPECT_TRUE(found);
   }
   // Ops that regroup nothing take any units.
-  Function sum = parse({"add", {"4x48xf32"}, "%r0 = graph.neg %a0 : A0",
-                        {"4x48xf32"}});
+  Function sum =
+      parse({"add", {"4x48xf32"}, "%r0 = graph.neg %a0 : A0", {"4x48xf32"}});
   bool covered = false;
   for (const OpSignature &signature : sum.derive())
     covered |= signature.covers(signatureOf("S1/8->S1/8"));
@@ -176,12 +177,26 @@ TEST(SeveralAxes, SplitReshapesInUnits) {
 // Every pair of signatures on two axes, one for each, executed: ops of every
 // kind of piece, on even and uneven meshes, and reshapes on all of them.
 TEST(SeveralAxes, HoldWhenExecuted) {
-  const std::set<std::string> names = {
-      "matmul",         "add",        "maximum",      "reduce_sum",
-      "reduce_max",     "embedding",  "layer_norm",   "where",
-      "unsorted_segment_sum", "transpose", "slice", "concat",
-      "take of rows", "dim_gather", "cumsum", "conv2d k=1 s=1",
-      "max_pool 2x2 s2", "cross_entropy_grad", "dropout", "iota"};
+  const std::set<std::string> names = {"matmul",
+                                       "add",
+                                       "maximum",
+                                       "reduce_sum",
+                                       "reduce_max",
+                                       "embedding",
+                                       "layer_norm",
+                                       "where",
+                                       "unsorted_segment_sum",
+                                       "transpose",
+                                       "slice",
+                                       "concat",
+                                       "take of rows",
+                                       "dim_gather",
+                                       "cumsum",
+                                       "conv2d k=1 s=1",
+                                       "max_pool 2x2 s2",
+                                       "cross_entropy_grad",
+                                       "dropout",
+                                       "iota"};
   const std::vector<std::vector<int64_t>> meshes = {{2, 2}, {2, 3}};
   size_t used = 0, executed = 0;
   for (const Case &c : allCases()) {
