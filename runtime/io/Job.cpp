@@ -87,9 +87,18 @@ bool isLayoutText(std::string_view text) {
     return true;
   if (!startsWith(text, "S(") || !endsWith(text, ")"))
     return false;
-  std::optional<int64_t> dimension =
-      parseInteger(trim(text.substr(2, text.size() - 3)));
-  return dimension && *dimension >= 0 && *dimension <= 15;
+  std::string_view inner = text.substr(2, text.size() - 3);
+  size_t comma = inner.find(',');
+  std::optional<int64_t> dimension = parseInteger(trim(inner.substr(0, comma)));
+  if (!dimension || *dimension < 0 || *dimension > 15)
+    return false;
+  if (comma == std::string_view::npos)
+    return true;
+  std::string_view unit = trim(inner.substr(comma + 1));
+  if (!startsWith(unit, "unit="))
+    return false;
+  std::optional<int64_t> size = parseInteger(unit.substr(5));
+  return size && *size >= 1;
 }
 
 /// Fills in what depends on several keys and checks what does.
@@ -297,8 +306,9 @@ private:
           problems.push_back({jsonPath(path, axis),
                               "the mesh has no such axis" + axisHint(axis)});
         if (!isLayoutText(text))
-          problems.push_back({jsonPath(path, axis), "expects B or S(i), got '" +
-                                                        printable(text) + "'"});
+          problems.push_back(
+              {jsonPath(path, axis), "expects B, S(i) or S(i, unit=n), got '" +
+                                         printable(text) + "'"});
       }
     }
   }

@@ -210,10 +210,11 @@ template <typename Visitor> void visitJob(Visitor &v, Job &job, Raw &raw) {
         v.text("match", item.match, Required,
                "Pattern on the variable's name; `*` is any text, `?` any one "
                "character.");
-        v.rest("AXIS", item.layouts,
-               "The layout on that mesh axis: `B` (whole on each device) or "
-               "`S(0)` "
-               "(split on dimension 0).");
+        v.rest(
+            "AXIS", item.layouts,
+            "The layout on that mesh axis: `B` (whole on each device), `S(0)` "
+            "(split on dimension 0) or `S(0, unit=8)` (in runs of 8 elements "
+            "that stay together).");
       });
 
   v.integer("steps", job.steps, 1, maxSteps, Required, "Steps to train.");

@@ -164,6 +164,33 @@ TEST(SplitOverAll, SgdEqualsOneDevice) {
   }
 }
 
+/// Variables split in runs of elements that stay together, which 3 devices do
+/// not share evenly: 20 runs of 8, 4 of 40, 2 of 20.
+TEST(Units, LossesEqualOneDevice) {
+  auto golden = readGolden("gpt2-odd");
+  ASSERT_OK(golden);
+  for (const char *layout : {"S(1, unit=8)", "S(1, unit=40)", "S(0, unit=20)"})
+    for (int64_t microBatches : {1, 2}) {
+      Variant variant;
+      variant.mesh = "x=3";
+      variant.microBatches = microBatches;
+      variant.extra = R"("strategy": {"x": "data"}, "layouts": [{"match":
+          "*mlp.c_fc.weight", "x": ")" +
+                      std::string(layout) + "\"}]";
+      TempFolder folder;
+      auto artifact = compile(*golden, variant, folder.path());
+      ASSERT_OK(artifact);
+      auto model = load(*artifact, golden->folder + "/model", 2, true);
+      ASSERT_OK(model);
+      auto results = trainSteps(*model->session, *golden, 5);
+      ASSERT_OK(results);
+      for (size_t step = 0; step < results->size(); ++step)
+        EXPECT_LE(std::fabs((*results)[step].loss - golden->losses[step]),
+                  golden->lossTolerance * golden->losses[step])
+            << layout << " step " << step;
+    }
+}
+
 const char *const goldenNames[] = {"gpt2-small", "gpt2-odd", "llama-small",
                                    "llama-odd"};
 

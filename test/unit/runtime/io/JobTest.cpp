@@ -221,7 +221,7 @@ TEST(Job, EachErrorNamesItsPlace) {
       {"layouts", "[{\"match\": \"*\", \"tp\": \"S(0)\"}]",
        "layouts[0].tp: the mesh has no such axis"},
       {"layouts", "[{\"match\": \"*\", \"tp\": \"S(x)\"}]",
-       "layouts[0].tp: expects B or S(i), got 'S(x)'"},
+       "layouts[0].tp: expects B, S(i) or S(i, unit=n), got 'S(x)'"},
       {"layouts", "[3]", "layouts[0]: expects an object, got a number"},
       {"dropout", "1", "dropout: expects a number of at least 0 and below 1"},
       {"clip", "-1", "clip: expects a number of at least 0, got -1"},
