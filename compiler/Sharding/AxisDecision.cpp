@@ -121,20 +121,7 @@ private:
   Type localType(Type logical, ArrayRef<AxisLayout> decided) {
     if (preliminary)
       return logical;
-    SmallVector<AxisLayout> known(decided.take_front(axis));
-    bool split = false;
-    for (AxisLayout &entry : known) {
-      if (entry.isSplit())
-        split = true;
-      else
-        entry = AxisLayout::broadcast();
-    }
-    if (!split)
-      return logical;
-    known.resize(mesh.getNumAxes());
-    return dist::getLocalType(cast<RankedTensorType>(logical),
-                              LayoutAttr::get(logical.getContext(), known),
-                              mesh);
+    return localTypeBefore(logical, decided, axis, mesh);
   }
 
   const OpRules &rulesOf(unsigned i) {

@@ -218,20 +218,7 @@ void CandidateMaker::enumerate(
   const OpRules *rules = common;
   if (!rules) {
     auto local = [&](unsigned slot, Type type) -> Type {
-      SmallVector<AxisLayout> before(
-          ArrayRef<AxisLayout>(known[slot]).take_front(axis));
-      bool split = false;
-      for (AxisLayout &entry : before) {
-        split |= entry.isSplit();
-        if (!entry.isSplit())
-          entry = AxisLayout::broadcast();
-      }
-      if (!split)
-        return type;
-      before.resize(mesh.getNumAxes());
-      return dist::getLocalType(cast<RankedTensorType>(type),
-                                LayoutAttr::get(op->getContext(), before),
-                                mesh);
+      return localTypeBefore(type, known[slot], axis, mesh);
     };
     SmallVector<Type> operands, results;
     for (auto [n, type] : llvm::enumerate(op->getOperandTypes()))

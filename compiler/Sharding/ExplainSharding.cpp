@@ -240,22 +240,6 @@ private:
     return text;
   }
 
-  /// The type that the axes before `axis` leave.
-  Type localType(Type type, LayoutAttr layout, unsigned axis) {
-    SmallVector<AxisLayout> known(mesh.getNumAxes());
-    bool split = false;
-    for (unsigned a = 0; a < axis; ++a)
-      if (layout.getAxes()[a].isSplit()) {
-        known[a] = layout.getAxes()[a];
-        split = true;
-      }
-    RankedTensorType logical = withoutEncoding(type);
-    return split
-               ? Type(dist::getLocalType(
-                     logical, LayoutAttr::get(type.getContext(), known), mesh))
-               : Type(logical);
-  }
-
   /// Seconds of a reshard; moves in time are free or impossible.
   double reshardSeconds(LayoutAttr from, LayoutAttr to, Type type) {
     SmallVector<AxisLayout> before(from.getAxes()), after(to.getAxes());
@@ -318,10 +302,12 @@ private:
       SmallVector<Type> operands, results;
       for (auto [operand, layout] :
            llvm::zip_equal(op->getOperands(), signature.getOperands()))
-        operands.push_back(localType(operand.getType(), layout, axis));
+        operands.push_back(
+            localTypeBefore(operand.getType(), layout.getAxes(), axis, mesh));
       for (auto [result, layout] :
            llvm::zip_equal(op->getResults(), signature.getResults()))
-        results.push_back(localType(result.getType(), layout, axis));
+        results.push_back(
+            localTypeBefore(result.getType(), layout.getAxes(), axis, mesh));
       const OpRules &rules = analysis.getRules(op, operands, results);
       for (const OpSignature &candidate : rules.signatures) {
         if (!candidate.allows(mesh.getSizes()[axis]))

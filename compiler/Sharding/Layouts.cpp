@@ -49,6 +49,18 @@ TypedAttr retypeElements(TypedAttr value, RankedTensorType type) {
   return value;
 }
 
+RankedTensorType localTypeBefore(Type type, ArrayRef<dist::AxisLayout> layout,
+                                 unsigned axis, dist::MeshAttr mesh) {
+  SmallVector<dist::AxisLayout> known(layout.take_front(axis));
+  RankedTensorType logical = withoutEncoding(type);
+  if (llvm::none_of(known,
+                    [](const dist::AxisLayout &l) { return l.isSplit(); }))
+    return logical;
+  known.resize(mesh.getNumAxes());
+  return dist::getLocalType(
+      logical, dist::LayoutAttr::get(type.getContext(), known), mesh);
+}
+
 double bytesOf(Type type) {
   auto tensor = cast<RankedTensorType>(type);
   unsigned bits = tensor.getElementType().getIntOrFloatBitWidth();

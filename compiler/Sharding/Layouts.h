@@ -19,6 +19,12 @@ dist::LayoutAttr layoutOf(mlir::Value value);
 /// The local type of a type that carries a `#dist.layout`.
 mlir::RankedTensorType localTypeOf(mlir::Type type, dist::MeshAttr mesh);
 
+/// The type that the mesh axes before `axis` leave of a tensor in a layout:
+/// what the rules of an op on that axis are derived on.
+mlir::RankedTensorType localTypeBefore(mlir::Type type,
+                                       llvm::ArrayRef<dist::AxisLayout> layout,
+                                       unsigned axis, dist::MeshAttr mesh);
+
 /// The elements as a value of another type of equal element type: a splat in
 /// any shape, other elements in a type of the same shape.
 mlir::TypedAttr retypeElements(mlir::TypedAttr value,

@@ -179,13 +179,8 @@ private:
     for (unsigned axis = 0; axis < mesh.getNumAxes(); ++axis) {
       auto local = [&](ArrayRef<Type> types, ArrayRef<LayoutAttr> layouts) {
         SmallVector<Type> out;
-        for (auto [type, layout] : llvm::zip_equal(types, layouts)) {
-          SmallVector<AxisLayout> known(layout.getAxes().take_front(axis));
-          known.resize(mesh.getNumAxes());
-          out.push_back(
-              dist::getLocalType(cast<RankedTensorType>(type),
-                                 LayoutAttr::get(&getContext(), known), mesh));
-        }
+        for (auto [type, layout] : llvm::zip_equal(types, layouts))
+          out.push_back(localTypeBefore(type, layout.getAxes(), axis, mesh));
         return out;
       };
       const OpRules &rules =
